@@ -1,0 +1,189 @@
+"""How the API tells what stands: plain dictionaries in the shapes of app/schemas/answers.py."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from registry.bikes import Bike
+from registry.dealers import Dealer
+from registry.filings import FiledBike
+from registry.people import Person, mask_name, open_name
+from registry.plates import Plate
+from registry.sealing import Keyring
+from registry.trade_ins import TRADE_IN, WAITS_FOR, TradeIn, photo_kinds
+from subsidy.claims import CLAIM_WORDS, Claim
+from subsidy.live import LiveState
+from subsidy.payouts import PAYOUT, Payout
+from subsidy.wallets import current_wallet
+
+LOCAL = ZoneInfo("Asia/Shanghai")
+STEPS = (
+    "opened_at",
+    "verified_at",
+    "received_at",
+    "old_plate_cancelled_at",
+    "sold_at",
+    "plate_applied_at",
+    "plate_issued_at",
+    "completed_at",
+)
+NEXT = {
+    "opened": (
+        "等交警核对旧车号牌；连不上时请稍后再核对一次。",
+        "The police have to confirm the old plate; ask again if they could not be reached.",
+    ),
+    "old_bike_verified": (
+        "代办点拍三张照片并收下旧车。",
+        "The point takes three photos and receives the old bike.",
+    ),
+    "old_bike_received": ("代办点申请注销旧号牌。", "The point asks for the old plate to be cancelled."),
+    "cancel_requested": (
+        "等交警答复注销申请，我们会一直去问，不用再办。",
+        "The police have to answer; we keep asking, there is nothing to do.",
+    ),
+    "old_plate_cancelled": ("车主在同一家代办点买新车。", "The owner buys the new bike at the same point."),
+    "new_bike_sold": ("代办点申请新号牌。", "The point applies for the new plate."),
+    "plate_applied": (
+        "等交警核发新号牌，我们会一直去问，不用再办。",
+        "The police have to issue the plate; we keep asking, there is nothing to do.",
+    ),
+    "completed": ("全部办完。补贴按排队次序决定。", "All done. The subsidy is decided in queue order."),
+    "withdrawn": ("已撤回；需要时可以重新登记。", "Withdrawn; it can be opened again."),
+}
+
+
+def instant(moment: datetime | None) -> str | None:
+    """Return an instant as the API writes it: ISO 8601 in Asia/Shanghai, to the millisecond."""
+    return None if moment is None else moment.astimezone(LOCAL).isoformat(timespec="milliseconds")
+
+
+def trade_in_document(*, session: Session, keyring: Keyring, trade_in: TradeIn) -> dict[str, Any]:
+    """Return everything about one trade-in that those entitled to it may see."""
+    filed = session.get_one(FiledBike, trade_in.filed_bike_id)
+    dealer = session.get_one(Dealer, trade_in.dealer_id)
+    owner = session.get_one(Person, trade_in.owner_id)
+    bike = session.get(Bike, trade_in.bike_id) if trade_in.bike_id is not None else None
+    wallet = current_wallet(session=session, trade_in_id=trade_in.id)
+    next_zh, next_en = NEXT[trade_in.state]
+    return {
+        "reference": trade_in.reference,
+        "state": trade_in.state,
+        "state_zh": TRADE_IN.words[trade_in.state],
+        "waiting_for": waiting_for(trade_in.state, trade_in.refusal),
+        "next_zh": next_zh,
+        "next_en": next_en,
+        "point": dealer.name,
+        "plate_no": filed.plate_no,
+        "owner": mask_name(open_name(person=owner, keyring=keyring)),
+        "refusal": trade_in.refusal,
+        "photos": list(photo_kinds(session=session, trade_in_id=trade_in.id)),
+        "steps": {step: instant(getattr(trade_in, step)) for step in STEPS},
+        "recycling_certificate_no": trade_in.recycling_certificate_no,
+        "bike": bike_document(bike) if bike else None,
+        "new_plate_no": _new_plate_no(session, trade_in),
+        "place": _place(session, trade_in),
+        "payout": _payout(session, trade_in),
+        "wallet_tail": wallet.tail if wallet else None,
+    }
+
+
+def waiting_for(state: str, refusal: str | None) -> str:
+    """Return who acts next: police, point or nobody. A refusal of the police is the point's to put right."""
+    return "point" if state == "opened" and refusal else WAITS_FOR[state]
+
+
+def bike_document(bike: Bike) -> dict[str, Any]:
+    """Return a new bike."""
+    names = ("vehicle_code", "registration_code", "battery_code", "certificate_no", "model", "state")
+    return {name: getattr(bike, name) for name in names}
+
+
+def rows_document(*, session: Session, keyring: Keyring, trade_ins: list[TradeIn]) -> list[dict[str, Any]]:
+    """Return one row for each trade-in, in the order given."""
+    query = (
+        select(TradeIn.id, FiledBike.plate_no, Person, Claim.position, Claim.amount_fen)
+        .join(FiledBike, FiledBike.id == TradeIn.filed_bike_id)
+        .join(Person, Person.id == TradeIn.owner_id)
+        .outerjoin(Claim, Claim.trade_in_id == TradeIn.id)
+        .where(TradeIn.id.in_([trade_in.id for trade_in in trade_ins]))
+    )
+    beside = {row.id: row for row in session.execute(query)}
+    return [
+        {
+            "reference": trade_in.reference,
+            "state": trade_in.state,
+            "state_zh": TRADE_IN.words[trade_in.state],
+            "waiting_for": waiting_for(trade_in.state, trade_in.refusal),
+            "plate_no": beside[trade_in.id].plate_no,
+            "owner": mask_name(open_name(person=beside[trade_in.id].Person, keyring=keyring)),
+            "opened_at": instant(trade_in.opened_at),
+            "refusal": trade_in.refusal,
+            "position": beside[trade_in.id].position,
+            "amount_fen": beside[trade_in.id].amount_fen,
+        }
+        for trade_in in trade_ins
+    ]
+
+
+def live_document(state: LiveState) -> dict[str, Any]:
+    """Return the programme's live state; the schema leaves out what the public is not told."""
+    return {
+        "code": state.programme_code,
+        "name_zh": state.name_zh,
+        "name_en": state.name_en,
+        "as_of": instant(state.as_of),
+        "paused": state.paused,
+        "ended": state.ended,
+        "current": state.current,
+        "next_opening": state.next_opening,
+        "claims": state.claims,
+        "waiting": state.waiting,
+        "stages": [
+            {name: _shown(getattr(stage, name)) for name in stage.__dataclass_fields__} for stage in state.stages
+        ],
+    }
+
+
+def _shown(value: Any) -> Any:
+    return instant(value) if isinstance(value, datetime) else value
+
+
+def _new_plate_no(session: Session, trade_in: TradeIn) -> str | None:
+    if trade_in.state != "completed":
+        return None
+    return session.scalar(select(Plate.plate_no).where(Plate.bike_id == trade_in.bike_id))
+
+
+def _place(session: Session, trade_in: TradeIn) -> dict[str, Any] | None:
+    claim = session.scalar(select(Claim).where(Claim.trade_in_id == trade_in.id))
+    if claim is None:
+        return None
+    return {
+        "position": claim.position,
+        "state": claim.state,
+        "state_zh": CLAIM_WORDS[claim.state],
+        "stage_no": claim.stage_no,
+        "amount_fen": claim.amount_fen,
+        "reason": claim.reason,
+        "effective_at": instant(claim.effective_at),
+        "recorded_at": instant(claim.recorded_at),
+    }
+
+
+def _payout(session: Session, trade_in: TradeIn) -> dict[str, Any] | None:
+    payout = session.scalar(select(Payout).where(Payout.trade_in_id == trade_in.id))
+    if payout is None:
+        return None
+    return {
+        "state": payout.state,
+        "state_zh": PAYOUT.words[payout.state],
+        "amount_fen": payout.amount_fen,
+        "owed_since": instant(payout.owed_since),
+        "settled_at": instant(payout.settled_at),
+        "problem": payout.problem,
+    }

@@ -1,0 +1,53 @@
+"""Signing in and out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import request
+
+from app.access import public
+from app.api.blueprints import ApiBlueprint
+from app.api.description import described
+from app.auth import LASTS, account_of, current_token, sign_in, sign_out
+from app.clock import real
+from app.db import db
+from app.schemas.answers import SignInAnswer
+from app.schemas.requests import SignInRequest
+
+blueprint = ApiBlueprint("sign-ins", __name__, url_prefix="/api/sign-ins", description="Signing in and out")
+
+
+@blueprint.route("", methods=["POST"])
+@public
+@described(blueprint, 400, 401, 413, 415, 422, 429, 503, signed_in=False)
+@blueprint.arguments(SignInRequest)
+@blueprint.response(201, SignInAnswer)
+def start(credentials: dict[str, Any]) -> dict[str, Any]:
+    """Sign in
+
+    Takes no Idempotency-Key: it is no deed, and a kept answer would keep the token in clear.
+    """
+    token = sign_in(session=db.session(), address=request.remote_addr or "", **credentials)
+    account = account_of(session=db.session(), token=token, at=real())
+    assert account is not None, "a token just given speaks for nobody"
+    return {
+        "token": token,
+        "expires_in_s": int(LASTS.total_seconds()),
+        "role": account.role,
+        "display_name": account.display_name,
+    }
+
+
+@blueprint.route("", methods=["DELETE"])
+@public
+@described(blueprint, 503, signed_in=False)
+@blueprint.response(204)
+def end() -> None:
+    """Sign out
+
+    Ends the sign-in whose token is sent; nothing happens where it is over already.
+    """
+    token = current_token()
+    if token:
+        sign_out(session=db.session(), token=token)

@@ -1,0 +1,148 @@
+"""Signing in and out, and who is asking. A sign-in lasts 12 hours of real time; its table holds no token in clear.
+
+The JSON API takes the token as ``Authorization: Bearer`` only and pages take it as a cookie only, so that no page of
+another site can make a browser call the API.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from flask import g, has_request_context, request
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+from werkzeug.security import check_password_hash, generate_password_hash
+
+from app.clock import real
+from app.db import db
+from app.refusals import TooManyAttempts, WrongCredentials
+from registry.accounts import Account, SignIn, SignInAttempt
+
+COOKIE = "mapai_sign_in"
+LASTS = timedelta(hours=12)
+TOKEN_BYTES = 32
+# Interactive parameters of RFC 7914: about 30 ms and 16 MiB a try, so that a rush of sign-ins leaves the cores free.
+METHOD = "scrypt:16384:8:1"
+ATTEMPTS = 10
+ATTEMPTS_WINDOW = timedelta(minutes=15)
+API = "/api/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """The account behind a request. ``person_id`` is set for owners, ``dealer_id`` for people at a dealer's."""
+
+    account_id: int
+    login: str
+    display_name: str
+    role: str
+    person_id: int | None
+    dealer_id: int | None
+
+    @property
+    def actor(self) -> str:
+        """How audit rows and first answers name this account."""
+        return f"account:{self.account_id}"
+
+
+def hash_password(password: str) -> str:
+    """Return the salted scrypt hash to be kept in ``account.password_hash``."""
+    return generate_password_hash(password, method=METHOD)
+
+
+_NOBODY = hash_password(secrets.token_urlsafe())
+
+
+def sign_in(*, session: Session, login: str, password: str, address: str) -> str:
+    """Return a new token for this login; commits.
+
+    Raises WrongCredentials (also for a disabled account) and TooManyAttempts after ten wrong passwords for one login
+    from one address within 15 minutes.
+    """
+    login = login.strip()[:40]
+    _count_attempt(session=session, login=login, address=address)
+    account = session.scalar(select(Account).where(Account.login == login, Account.disabled_at.is_(None)))
+    session.rollback()  # no open transaction while the hash is worked out
+    # An unknown login costs the same time as a known one.
+    right = check_password_hash(account.password_hash if account else _NOBODY, password)
+    if account is None or not right:
+        raise WrongCredentials
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    session.add(SignIn(token_sha256=_digest(token), account_id=account.id, expires_at=real() + LASTS))
+    session.execute(delete(SignInAttempt).where(SignInAttempt.login == login, SignInAttempt.address == address))
+    session.commit()
+    return token
+
+
+def sign_out(*, session: Session, token: str) -> None:
+    """End the sign-in of this token; nothing happens where there is none. Commits."""
+    session.execute(delete(SignIn).where(SignIn.token_sha256 == _digest(token)))
+    session.commit()
+
+
+def account_of(*, session: Session, token: str, at: datetime) -> Caller | None:
+    """Return the account this token speaks for at the real instant ``at``, None where it is unknown or over."""
+    row = session.execute(
+        select(
+            Account.id.label("account_id"),
+            Account.login,
+            Account.display_name,
+            Account.role,
+            Account.person_id,
+            Account.dealer_id,
+        )
+        .join(SignIn, SignIn.account_id == Account.id)
+        .where(SignIn.token_sha256 == _digest(token), SignIn.expires_at > at, Account.disabled_at.is_(None))
+    ).one_or_none()
+    return None if row is None else Caller(**row._mapping)
+
+
+def current_token() -> str | None:
+    """Return the token this request carries in the place its kind allows, None where it carries none."""
+    if not request.path.startswith(API):
+        return request.cookies.get(COOKIE)
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" and token.strip() else None
+
+
+def current_account() -> Caller | None:
+    """Return who is asking, None for a visitor. Read once a request."""
+    if not has_request_context():
+        return None
+    if "mapai_account" not in g:
+        token = current_token()
+        g.mapai_account = account_of(session=db.session(), token=token, at=real()) if token else None
+    account: Caller | None = g.mapai_account
+    return account
+
+
+def caller() -> Caller:
+    """Return who is asking, in a view that ``requires`` a role."""
+    account = current_account()
+    assert account is not None, "a view without an access rule asked for its caller"
+    return account
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+
+
+def _count_attempt(*, session: Session, login: str, address: str) -> None:
+    # Written down before the password is looked at: attempts that run side by side count each other.
+    session.add(SignInAttempt(login=login, address=address, at=real()))
+    session.commit()
+    recent = session.scalar(
+        select(func.count())
+        .select_from(SignInAttempt)
+        .where(
+            SignInAttempt.login == login,
+            SignInAttempt.address == address,
+            SignInAttempt.at > real() - ATTEMPTS_WINDOW,
+        )
+    )
+    session.rollback()
+    if recent is not None and recent > ATTEMPTS:
+        raise TooManyAttempts

@@ -1,0 +1,179 @@
+"""The `mapai` command. Each command is a few lines here and lives in a module of its own, imported when it is run."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import click
+
+from app.config import PORTS, Settings
+from app.data_folder import DEFAULT
+from app.die_with_parent import die_with_parent
+from app.processes import STARTED_BY
+from app.startup import CannotStart
+
+HIGHEST_PORT = 65535 - max(PORTS.values())
+SCENARIOS = ("gongshu",)
+
+
+class Sentences(click.Group):
+    """A group whose commands end with one sentence and exit code 1 where they cannot start."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except CannotStart as reason:
+            click.echo(f"mapai: {reason}", err=True)
+            ctx.exit(1)
+
+
+@click.group(cls=Sentences)
+@click.version_option(package_name="mapai")
+def main() -> None:
+    """码牌 Mapai: trades old e-bikes in for compliant ones, and accounts for every fen."""
+    parent = os.environ.get(STARTED_BY)
+    if parent:
+        die_with_parent(signal.SIGTERM, parent=int(parent))
+
+
+@main.command()
+@click.option("--port", type=click.IntRange(1, HIGHEST_PORT), default=8000, show_default=True, envvar="MAPAI_PORT")
+@click.option("--data", type=click.Path(path_type=Path), default=DEFAULT, show_default=True, envvar="MAPAI_DATA")
+def up(port: int, data: Path) -> None:
+    """Start everything: database, demo district, partners, web and scheduler.
+
+    The partners' servers and the scheduler take the four ports after the web's.
+    """
+    from app.up import run
+
+    run(data=data, port=port)
+
+
+@main.command()
+def web() -> None:
+    """Serve the pages and the API (MAPAI_HOST, MAPAI_PORT)."""
+    settings = Settings.from_env()
+    from app.serving import serve_web
+
+    with _database(settings):
+        serve_web(settings)
+
+
+@main.command()
+@click.option("--health-port", type=click.IntRange(1, 65535), help="Answer GET /health there, on this machine.")
+def scheduler(health_port: int | None) -> None:
+    """Switch stages, pay, reconcile and send; any number may run, one leads."""
+    settings = Settings.from_env()
+    from app.scheduler import run
+
+    with _database(settings):
+        run(settings, health_port=health_port)
+
+
+def _partner(name: str, words: str, target: str, port_name: str) -> None:
+    @main.command(name, help=words)
+    @click.option("--port", type=click.IntRange(1, 65535), help="Port on this machine.  [default: from MAPAI_PORT]")
+    @click.option("--fault-rate", type=click.FloatRange(0, 1), help="Share of requests that meet a fault.")
+    @click.option("--answered-at-once", type=click.FloatRange(0, 1), help="Share of orders answered finally.")
+    @click.option("--seed", type=int, help="Decides which requests meet which fault.")
+    def run(port: int | None, **behaviour: Any) -> None:
+        from dataclasses import replace
+
+        from app import serving
+
+        settings = Settings.from_env()
+        told = {key: value for key, value in behaviour.items() if value is not None}
+        serving.serve_partner(
+            getattr(serving, target),
+            port=port or settings.port + PORTS[port_name],
+            misbehaviour=replace(serving.Misbehaviour.from_environ(), **told),
+        )
+
+
+_partner("plates-stub", "Serve the stub of the traffic police's plate system (云申领).", "PLATES", "plates")
+_partner("ecny-sandbox", "Serve the sandbox of the digital yuan's operating bank (数字人民币).", "ECNY", "ecny")
+_partner("sms-sandbox", "Serve the sandbox of the text-message gateway.", "SMS", "sms")
+
+
+@main.group("db")
+def database() -> None:
+    """Look after the database."""
+
+
+@database.command()
+def upgrade() -> None:
+    """Create role, schema and tables, or bring them to this version."""
+    from app.migrate import upgrade as migrate
+
+    settings = Settings.from_env()
+    with _database(settings):
+        migrate(settings)
+    click.echo(f"{settings.schema} is at this version.")
+
+
+@main.command("seed")
+def seed_district() -> None:
+    """Fill an empty demo district; the police stub must be running. Never in production."""
+    settings = Settings.from_env()
+    if settings.mode == "production":
+        raise CannotStart("`mapai seed` makes up people and bikes: it does not run in production.")
+    from app.seed import is_seeded, seed
+
+    with _database(settings):
+        if is_seeded(settings):
+            raise CannotStart(f"District {settings.district} holds data already: name another folder with MAPAI_DATA.")
+        seed(settings, lambda what, done, total: click.echo(f"{what}: {done} of {total}"))
+
+
+@main.command("import-filings")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Check everything and store nothing.")
+@click.option("--problems", type=click.Path(dir_okay=False, path_type=Path), help="Write what is wrong into this CSV.")
+def import_list(file: Path, dry_run: bool, problems: Path | None) -> None:
+    """Import a list of filed bikes (CSV with Chinese headers, UTF-8 or GBK); the same list again changes nothing.
+
+    Good rows go in, the others are named by line and column. Exit code 1 where a row was refused or differs.
+    """
+    from app.commands_import import run_command
+
+    settings = Settings.from_env()
+    with _database(settings):
+        sys.exit(run_command(settings, file, dry_run=dry_run, problems=problems))
+
+
+@main.command()
+def verify() -> None:
+    """Replay the whole queue and compare every decision, balance, payout and seal. Exit code 1 on any difference."""
+    settings = Settings.from_env()
+    from app.verify import run
+
+    with _database(settings):
+        sys.exit(run(settings))
+
+
+@main.command()
+@click.argument("name", type=click.Choice(SCENARIOS))
+@click.option("--seed", type=int, default=1, show_default=True, help="Decides every count in the result.")
+def scenario(name: str, seed: int) -> None:
+    """Run a whole programme in small time, on a database of its own. Exit code 1 when any rule was broken."""
+    sys.exit(importlib.import_module(f"app.scenario.{name}").run(seed=seed))
+
+
+def _database(settings: Settings) -> AbstractContextManager[object]:
+    """The embedded database for as long as the command runs, where it is used and nobody runs it already."""
+    from app import postgres
+
+    if not settings.embedded or os.environ.get(STARTED_BY):
+        return nullcontext()
+    return postgres.running(settings.data_dir)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""The bank's documents on the wire: wallet and transfer answers, statements, and the callback it sends us."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from typing import Any, get_args
+
+from app.clients.wire import read_instant
+from registry.base import Refusal
+from subsidy.operator import Statement, StatementLine, TransferAnswer, TransferState, WalletAnswer, WalletRefusal
+
+STATES = get_args(TransferState)
+REASONS = (None, *get_args(WalletRefusal))
+
+
+class MalformedBankDocument(Refusal):
+    """The document is signed right and says nothing we can use."""
+
+    code = "malformed_bank_document"
+    kind = "invalid"
+    zh = "运营机构发来的内容读不懂：{detail}。"
+    en = "The bank's document cannot be read: {detail}."
+    remedy_zh = "请按接口说明核对字段，改正后重发。"
+    remedy_en = "Check the fields against the interface and resend."
+
+
+def transfer_document(answer: TransferAnswer) -> dict[str, Any]:
+    """Return the answer as the wire has it."""
+    return {
+        "kind": "transfer",
+        "bank_number": answer.bank_number,
+        "state": answer.state,
+        "amount_fen": answer.amount_fen,
+        "final": answer.final,
+        "reason": answer.reason,
+        "settled_at": answer.settled_at and answer.settled_at.isoformat(),
+    }
+
+
+def read_transfer(data: dict[str, Any]) -> TransferAnswer:
+    """Read a transfer's answer; raises MalformedBankDocument."""
+    try:
+        answer = TransferAnswer(
+            bank_number=data["bank_number"],
+            state=data["state"],
+            amount_fen=data["amount_fen"],
+            final=data["final"],
+            reason=data.get("reason"),
+            settled_at=read_instant(data.get("settled_at")),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise MalformedBankDocument(detail=str(error)) from None
+    if not isinstance(answer.bank_number, str) or not answer.bank_number:
+        raise MalformedBankDocument(detail="bank_number")
+    if type(answer.amount_fen) is not int or answer.amount_fen <= 0:
+        raise MalformedBankDocument(detail="amount_fen")
+    if type(answer.final) is not bool or answer.state not in STATES:
+        raise MalformedBankDocument(detail="state, final")
+    if answer.final not in {"accepted": (False,), "settled": (True,)}.get(answer.state, (True, False)):
+        raise MalformedBankDocument(detail="state, final")
+    if answer.state == "settled" and answer.settled_at is None:
+        raise MalformedBankDocument(detail="settled_at")
+    return answer
+
+
+def read_wallet(data: dict[str, Any]) -> WalletAnswer:
+    """Read a wallet check's answer; raises MalformedBankDocument."""
+    ok, reason, tail = data.get("ok"), data.get("reason"), data.get("tail", "")
+    if not isinstance(ok, bool) or reason not in REASONS or not isinstance(tail, str) or ok != (reason is None):
+        raise MalformedBankDocument(detail="ok, reason, tail")
+    return WalletAnswer(ok=ok, reason=reason, tail=tail)
+
+
+def statement_document(statement: Statement) -> dict[str, Any]:
+    """Return the statement as the wire has it: totals, then lines as [number, fen, state]."""
+    return {
+        "kind": "statement",
+        "day": statement.day.isoformat(),
+        "settled_count": statement.settled_count,
+        "settled_fen": statement.settled_fen,
+        "lines": [[line.bank_number, line.amount_fen, line.state] for line in statement.lines],
+    }
+
+
+def read_statement(data: dict[str, Any]) -> Statement:
+    """Read a statement as it is, right or wrong in its sums; raises MalformedBankDocument for one of another shape."""
+    try:
+        lines = tuple(
+            StatementLine(bank_number=number, amount_fen=fen, state=state) for number, fen, state in data["lines"]
+        )
+        statement = Statement(
+            day=date.fromisoformat(data["day"]),
+            settled_count=data["settled_count"],
+            settled_fen=data["settled_fen"],
+            lines=lines,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise MalformedBankDocument(detail=str(error)) from None
+    sums = (statement.settled_count, statement.settled_fen, *(line.amount_fen for line in lines))
+    if any(type(number) is not int for number in sums):
+        raise MalformedBankDocument(detail="settled_count, settled_fen, amount_fen")
+    if any(line.state not in ("settled", "rejected") or not isinstance(line.bank_number, str) for line in lines):
+        raise MalformedBankDocument(detail="lines")
+    return statement
+
+
+def read_callback(body: bytes) -> TransferAnswer:
+    """Read the body of a callback whose signature is already checked; raises MalformedBankDocument."""
+    try:
+        data = json.loads(body)
+    except ValueError:
+        data = None
+    if not isinstance(data, dict) or data.get("kind") != "transfer":
+        raise MalformedBankDocument(detail="kind")
+    return read_transfer(data)

@@ -1,0 +1,109 @@
+"""``mapai import-filings``: a bureau's list of filings goes in, and every row that does not is named."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import psycopg
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from app.config import Settings
+from app.db import psycopg_conninfo
+from app.district.programme import LOCAL
+from app.startup import CannotStart
+from registry.base import Refusal
+from registry.filing_file import FilingFile, look_through, read_rows
+from registry.filing_import import Finding, ImportReport, import_filings
+
+SHOWN = 20
+KINDS = {"refused": "未导入", "differs": "与已有备案不同", "noted": "提示"}
+PROBLEM_HEADERS = ("行", "结果", "列", "问题", "怎么办", "problem", "remedy", "code")
+
+
+def run_command(settings: Settings, file: Path, *, dry_run: bool, problems: Path | None) -> int:
+    """Import the file and say how it went; return 1 where a row was refused or differs from what is stored, else 0.
+
+    Raises CannotStart where the file is no list of filings.
+    """
+    try:
+        report = run(settings, file, dry_run=dry_run, problems=problems)
+    except Refusal as refusal:
+        words = f"{refusal.message_zh}{refusal.help_zh} · {refusal.message_en} {refusal.help_en}"
+        raise CannotStart(words) from refusal
+    show(report, dry_run=dry_run)
+    return 1 if report.refused or report.differing else 0
+
+
+def run(settings: Settings, file: Path, *, dry_run: bool, problems: Path | None) -> ImportReport:
+    """Import the file with a progress bar on standard error; raises the refusals of registry/filing_file.py."""
+    listed = look_through(file)
+    with _bar(listed) as progress, _problem_list(problems) as told, psycopg.connect(_conninfo(settings)) as connection:
+        return import_filings(
+            connection=connection,
+            keyring=settings.keyring,
+            rows=read_rows(listed),
+            today=settings.clock.now().astimezone(LOCAL).date(),
+            progress=progress,
+            on_finding=told,
+            dry_run=dry_run,
+        )
+
+
+def show(report: ImportReport, *, dry_run: bool) -> None:
+    """Print the counts, and the first findings."""
+    for finding in report.findings[:SHOWN]:
+        click.echo(f"第 {finding.line} 行「{finding.header}」{KINDS[finding.kind]}：{finding.refusal.message_zh}")
+    rest = sum(report.counts.values()) - SHOWN
+    if rest > 0:
+        click.echo(f"……还有 {rest:,} 处，用 --problems 文件名 全部列出。")
+    for code, many in sorted(report.counts.items()):
+        click.echo(f"  {code}: {many:,}")
+    click.echo(
+        f"共 {report.read:,} 行：新增 {report.stored:,}，已有且相同 {report.unchanged:,}，"
+        f"与已有不同 {report.differing:,}，未导入 {report.refused:,}；新登记车主 {report.new_people:,} 人。"
+    )
+    if dry_run:
+        click.echo("这是试算，什么都没有写入。")
+
+
+@contextmanager
+def _bar(listed: FilingFile) -> Iterator[Callable[[int], None]]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(listed.path.name, total=listed.rows)
+        yield lambda done: bar.update(task, completed=done)
+
+
+@contextmanager
+def _problem_list(path: Path | None) -> Iterator[Callable[[Finding], None] | None]:
+    if path is None:
+        yield None
+        return
+    with path.open("w", encoding="utf-8-sig", newline="") as stream:
+        table = csv.writer(stream)
+        table.writerow(PROBLEM_HEADERS)
+        yield lambda finding: _write(table.writerow, finding)
+
+
+def _write(write_row: Callable[[tuple[object, ...]], object], finding: Finding) -> None:
+    said = finding.refusal
+    cells = (
+        KINDS[finding.kind],
+        finding.header,
+        said.message_zh,
+        said.help_zh,
+        said.message_en,
+        said.help_en,
+        said.code,
+    )
+    # A spreadsheet would run a cell that begins like a formula, and part of the wording was typed by somebody.
+    write_row((finding.line, *("'" + cell if cell[:1] in "=+-@" else cell for cell in cells)))
+
+
+def _conninfo(settings: Settings) -> str:
+    return psycopg_conninfo(settings, application="mapai-import")

@@ -1,0 +1,63 @@
+"""Builds the web application: one per process, everything it needs handed in or made from the settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Flask
+
+from app import access, api, db, errors, headers, web
+from app.api.fast_lane import FastLane
+from app.clients.signing import HmacSm3
+from app.combiner import Combiner
+from app.config import Settings
+from app.partners import Partners, partners_for
+
+LARGEST_REQUEST_BYTES = 10 * 1024 * 1024
+
+
+def create_app(
+    settings: Settings | None = None, *, partners: Partners | None = None, combiner: Any | None = None
+) -> Flask:
+    """Return the application. Without ``settings`` they are read from the environment (raises CannotStart).
+
+    ``app.extensions`` holds what views need, each under ``mapai.<word>``: settings, clock, keyring, partners,
+    combiner and plates_signer (checks the police system's callbacks).
+    """
+    settings = settings or Settings.from_env()
+    app = Flask("app", static_folder=None)
+    app.config["SECRET_KEY"] = settings.secret_key
+    app.config["MAX_CONTENT_LENGTH"] = LARGEST_REQUEST_BYTES
+    app.config["SESSION_COOKIE_SAMESITE"] = "Lax"
+    app.config["SESSION_COOKIE_SECURE"] = settings.public_url.startswith("https")
+    app.json.ensure_ascii = False  # type: ignore[attr-defined]
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.extensions["mapai.settings"] = settings
+    app.extensions["mapai.clock"] = settings.clock
+    app.extensions["mapai.keyring"] = settings.keyring
+    app.extensions["mapai.partners"] = partners or partners_for(settings)
+    app.extensions["mapai.plates_signer"] = HmacSm3(settings.plates_key)
+    app.extensions["mapai.ecny_signer"] = HmacSm3(settings.ecny_key)
+    app.extensions["mapai.combiner"] = combiner or Combiner(
+        conninfo=db.psycopg_conninfo(settings, application="mapai-combiner"),
+        clock=settings.clock,
+        district=settings.district,
+    )
+    db.init_app(app, settings)
+    errors.register(app)
+    headers.init_app(app)
+    register_faces(app)
+    access.require_rules(app)
+    app.wsgi_app = FastLane(  # type: ignore[method-assign]
+        app.wsgi_app,
+        signer=app.extensions["mapai.plates_signer"],
+        keyring=app.extensions["mapai.keyring"],
+        combiner=app.extensions["mapai.combiner"],
+    )
+    return app
+
+
+def register_faces(app: Flask) -> None:
+    """Register the two faces of the platform: the JSON API, and the pages."""
+    api.register(app)
+    web.register(app)

@@ -1,0 +1,281 @@
+"""What the scheduler does, job by job: each returns what it did in a few words, or None where there was nothing to do.
+
+Every job may be cut off at any instant and run again: what it does is taken from the database row by row, and what
+partners are asked carries our own numbers.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session, sessionmaker
+
+from app import job_fence
+from app.clock import Clock, real
+from app.combiner import Combiner
+from app.completing import completion_of
+from app.partners import Partners
+from registry.audit import Sealer
+from registry.base import PartnerUnavailable, Refusal
+from registry.cancelling import ask_about_cancellation, pending_cancellations
+from registry.messages import send_owed
+from registry.plating import ask_about_application, pending_applications
+from registry.sealing import Keyring
+from subsidy.dispatch import ask_next, pay_next
+from subsidy.queue import append_due
+from subsidy.reconciliation import compare, days_to_compare
+from subsidy.wallets import owe_confirmed
+
+_log = structlog.get_logger()
+
+PAYERS = 8
+ASKERS = 4
+# What one run takes on; the rest waits for the next slot, so that no run lasts for long.
+MOST_PAYMENTS = 400
+MOST_QUESTIONS = 100
+MESSAGES_AT_ONCE = 100
+MOST_MESSAGES = 1000
+SEALS_AT_ONCE = 5000
+POLICE_ANSWER_WITHIN = timedelta(seconds=4)
+FORGET_SIGN_INS = text("DELETE FROM sign_in WHERE expires_at < clock_timestamp() - interval '1 day'")
+FORGET_FIRST_ANSWERS = text("DELETE FROM first_answer WHERE created_at < clock_timestamp() - interval '7 days'")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Equipment:
+    """Everything a job needs. ``leads`` says whether to go on; long jobs ask it before each item."""
+
+    clock: Clock
+    engine: Engine
+    sessions: sessionmaker[Session]
+    partners: Partners
+    keyring: Keyring
+    combiner: Combiner
+    sealer: Sealer
+    leads: Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job and how often (real time) it is due."""
+
+    name: str
+    every: timedelta
+    work: Callable[[Equipment], str | None]
+
+
+def jobs_for(clock: Clock) -> tuple[Job, ...]:
+    """Return the jobs. Statements are asked for every minute, or four times a business day where business runs fast."""
+    second = timedelta(seconds=1)
+    statements = min(max(timedelta(days=1) / clock.factor / 4, second), timedelta(minutes=1))
+    statements = timedelta(seconds=round(statements.total_seconds()))
+    return (
+        Job(name="boundaries", every=second, work=switch_stages),
+        Job(name="payouts", every=second, work=pay),
+        Job(name="ask_bank", every=second, work=ask_bank),
+        Job(name="ask_police", every=2 * second, work=ask_police),
+        Job(name="messages", every=second, work=send_messages),
+        Job(name="seal_audit", every=second, work=seal_audit),
+        Job(name="statements", every=statements, work=reconcile),
+        Job(name="clean_up", every=timedelta(hours=1), work=clean_up),
+    )
+
+
+def switch_stages(equipment: Equipment) -> str | None:
+    """Append every boundary of every programme that is due."""
+    connection = equipment.engine.raw_connection()
+    try:
+        driver = connection.driver_connection
+        assert driver is not None
+        appended = append_due(connection=driver, clock=equipment.clock)
+    finally:
+        connection.close()
+    return f"{appended} events" if appended else None
+
+
+def pay(equipment: Equipment) -> str | None:
+    """Send what is owed to the bank; stops while the bank is away."""
+    with equipment.sessions.begin() as session:
+        found = owe_confirmed(session=session)
+
+    def one() -> str | None:
+        return pay_next(
+            sessions=equipment.sessions,
+            operator=equipment.partners.operator,
+            keyring=equipment.keyring,
+            now=equipment.clock.now,
+        )
+
+    counts = _repeat(one, equipment=equipment, threads=PAYERS, most=MOST_PAYMENTS)
+    counts["wallets_found"] = found
+    return _words(counts)
+
+
+def ask_bank(equipment: Equipment) -> str | None:
+    """Ask the bank about every attempt that is due to be asked for."""
+
+    def one() -> str | None:
+        return ask_next(
+            sessions=equipment.sessions,
+            operator=equipment.partners.operator,
+            keyring=equipment.keyring,
+            now=equipment.clock.now,
+        )
+
+    return _words(_repeat(one, equipment=equipment, threads=ASKERS, most=MOST_QUESTIONS))
+
+
+def ask_police(equipment: Equipment) -> str | None:
+    """Ask the police what became of cancellations and applications whose answer has not come within seconds."""
+    before = equipment.clock.business(real() - POLICE_ANSWER_WITHIN)
+    with equipment.sessions() as session:
+        cancellations = pending_cancellations(session=session, before=before, limit=MOST_QUESTIONS)
+        applications = pending_applications(session=session, before=before, limit=MOST_QUESTIONS)
+    counts: Counter[str] = Counter()
+    questions = [(_ask_cancellation, reference) for reference in cancellations]
+    questions += [(_ask_application, reference) for reference in applications]
+    if not questions:
+        return None
+
+    def put(question: tuple[Callable[[Equipment, str], str], str]) -> str:
+        ask, reference = question
+        return ask(equipment, reference) if equipment.leads() else "left"
+
+    with ThreadPoolExecutor(max_workers=ASKERS, thread_name_prefix="ask_police") as pool:
+        counts.update(pool.map(put, questions))
+    return _words(counts)
+
+
+def send_messages(equipment: Equipment) -> str | None:
+    """Send the messages that are due."""
+    sent = 0
+    while equipment.leads() and sent < MOST_MESSAGES:
+        taken = send_owed(
+            session_factory=equipment.sessions,
+            gateway=equipment.partners.sms,
+            keyring=equipment.keyring,
+            now=equipment.clock.now(),
+            limit=MESSAGES_AT_ONCE,
+            go_on=equipment.leads,
+        )
+        sent += taken
+        if taken < MESSAGES_AT_ONCE:
+            break
+    return f"{sent} sent" if sent else None
+
+
+def seal_audit(equipment: Equipment) -> str | None:
+    """Chain the audit entries written since."""
+    sealed = 0
+    while equipment.leads():
+        count = equipment.sealer.run(limit=SEALS_AT_ONCE)
+        sealed += count
+        if count < SEALS_AT_ONCE:
+            break
+    return f"{sealed} sealed" if sealed else None
+
+
+def reconcile(equipment: Equipment) -> str | None:
+    """Compare the statement of each finished business day that is out and was not compared yet."""
+    again = max(timedelta(minutes=10) / equipment.clock.factor, timedelta(seconds=5))
+    with equipment.sessions() as session:
+        days = days_to_compare(session=session, now=equipment.clock.now(), ask_again_after=again)
+    compared = differing = 0
+    for day in days:
+        if not equipment.leads():
+            break
+        try:
+            statement = equipment.partners.operator.statement(day=day)
+        except PartnerUnavailable:
+            break
+        if statement is None:
+            continue
+        with equipment.sessions.begin() as session:
+            result = compare(session=session, statement=statement, now=equipment.clock.now())
+        compared, differing = compared + 1, differing + (not result.clean)
+        if not result.clean:
+            _log.warning("statement.differs", day=day.isoformat(), differences=len(result.findings))
+    return f"{compared} compared, {differing} differ" if compared else None
+
+
+def clean_up(equipment: Equipment) -> str | None:
+    """Forget sign-ins that have ended, first answers nobody will ask for again, and runs long over."""
+    with equipment.engine.begin() as connection:
+        sign_ins = connection.execute(FORGET_SIGN_INS).rowcount
+        answers = connection.execute(FORGET_FIRST_ANSWERS).rowcount
+    runs = job_fence.forget(engine=equipment.engine)
+    return _words(Counter(sign_ins=sign_ins, first_answers=answers, runs=runs))
+
+
+def _ask_cancellation(equipment: Equipment, reference: str) -> str:
+    try:
+        with equipment.sessions() as session:
+            trade_in = ask_about_cancellation(
+                session=session,
+                keyring=equipment.keyring,
+                plates=equipment.partners.plates,
+                reference=reference,
+                now=equipment.clock.now(),
+            )
+            session.commit()
+            return trade_in.state
+    except Refusal as refusal:  # a contradiction has opened its case
+        return refusal.code
+
+
+def _ask_application(equipment: Equipment, reference: str) -> str:
+    try:
+        with equipment.sessions() as session:
+            answer = ask_about_application(
+                session=session,
+                keyring=equipment.keyring,
+                plates=equipment.partners.plates,
+                reference=reference,
+                now=equipment.clock.now(),
+            ).answer
+            session.commit()
+        if answer is None:
+            return "pending"
+        if answer.state == "done":
+            equipment.combiner.complete(completion_of(keyring=equipment.keyring, answer=answer))
+        return answer.state
+    except Refusal as refusal:
+        return refusal.code
+
+
+def _repeat(one: Callable[[], str | None], *, equipment: Equipment, threads: int, most: int) -> Counter[str]:
+    """Do one item after the other, then ``threads`` at a time, until none is left, the partner is away or it is enough.
+
+    Each outcome is counted. The first item is done alone: mostly there is none.
+    """
+    counts: Counter[str] = Counter()
+    first = one()
+    if first is None:
+        return counts
+    counts[first] += 1
+    over = [first == "unavailable"]
+
+    def go_on(share: int) -> Sequence[str]:
+        outcomes: list[str] = []
+        while not over[0] and len(outcomes) < share and equipment.leads():
+            outcome = one()
+            if outcome is None:
+                break
+            outcomes.append(outcome)
+            over[0] = over[0] or outcome == "unavailable"
+        return outcomes
+
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        for outcomes in pool.map(go_on, [most // threads] * threads):
+            counts.update(outcomes)
+    return counts
+
+
+def _words(counts: Counter[str]) -> str | None:
+    return ", ".join(f"{number} {word}" for word, number in sorted(counts.items()) if number) or None

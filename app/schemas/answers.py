@@ -1,0 +1,244 @@
+"""What callers get. Money is integer fen, instants are ISO 8601 with offset (+08:00), names are masked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import Schema
+from marshmallow.fields import Boolean, Dict, Field, Integer, List, Nested, String
+
+from app.schemas.requests import WAITERS
+
+
+def text(description: str, *, empty: bool = False) -> String:
+    """A text field of an answer; ``empty`` where it may be null."""
+    return String(metadata={"description": description}, allow_none=empty)
+
+
+def whole(description: str, *, empty: bool = False) -> Integer:
+    """A whole number of an answer; ``empty`` where it may be null."""
+    return Integer(metadata={"description": description}, allow_none=empty)
+
+
+def flag(description: str) -> Boolean:
+    """A yes or no of an answer."""
+    return Boolean(metadata={"description": description})
+
+
+class FaultAnswer(Schema):
+    """One thing wrong with the request."""
+
+    field = text("the field as sent, null for the request as a whole", empty=True)
+    code = text("stable code of the fault")
+    zh = text("what is wrong, in Chinese")
+    en = text("what is wrong, in English")
+    remedy_zh = text("what to do, in Chinese")
+    remedy_en = text("what to do, in English")
+
+
+class ProblemAnswer(Schema):
+    """A problem (RFC 9457)."""
+
+    type = text("urn:mapai:problem:<code>")
+    title = text("the problem in one Chinese sentence")
+    status = whole("HTTP status")
+    code = text("stable code of the first fault")
+    detail = text("all faults and remedies in Chinese")
+    detail_en = text("all faults and remedies in English")
+    errors: Field[Any] = List(Nested(FaultAnswer), metadata={"description": "every fault, one a field"})
+    reference = text("the trade-in that stands although the step was refused; only then", empty=True)
+
+
+class SignInAnswer(Schema):
+    """A new sign-in."""
+
+    token = text("send as «Authorization: Bearer …»; shown once")
+    expires_in_s = whole("life of the token in seconds")
+    role = text("role of the account")
+    display_name = text("name of the account for people")
+
+
+class BikeAnswer(Schema):
+    """A new bike."""
+
+    vehicle_code = text("vehicle code, 15 digits")
+    registration_code = text("registration code (赋码), 10 characters")
+    battery_code = text("battery code")
+    certificate_no = text("certificate number")
+    model = text("model")
+    state = text("in_stock, sold or plated")
+
+
+class PlaceAnswer(Schema):
+    """A completed trade-in's place in the queue and what was decided."""
+
+    position = whole("position in the programme's queue, null where no programme ran", empty=True)
+    state = text("waiting, held, awarded, declined, returned or forfeited")
+    state_zh = text("the state in Chinese")
+    stage_no = whole("stage that pays, null where none does yet", empty=True)
+    amount_fen = whole("subsidy in fen, 0 where none is awarded")
+    reason = text("code of why it was declined or waits", empty=True)
+    effective_at = text("instant the police issued the plate, as the queue counts it")
+    recorded_at = text("instant it took its place")
+
+
+class PayoutAnswer(Schema):
+    """What became of the money."""
+
+    state = text("awaiting_wallet, owed, in_flight, settled, frozen or withdrawn")
+    state_zh = text("the state in Chinese")
+    amount_fen = whole("amount in fen")
+    owed_since = text("instant since which it is owed")
+    settled_at = text("instant it arrived", empty=True)
+    problem = text("code of what keeps it", empty=True)
+
+
+class TradeInAnswer(Schema):
+    """One trade-in as it stands."""
+
+    reference = text("reference, e.g. GS-7K2M-94")
+    state = text("state")
+    state_zh = text("the state in Chinese")
+    waiting_for = text(f"who acts next: {', '.join(WAITERS)}")
+    next_zh = text("what happens next, in Chinese")
+    next_en = text("what happens next, in English")
+    point = text("name of the trade-in point")
+    plate_no = text("plate of the old bike")
+    owner = text("owner's name, masked")
+    refusal = text("why the police refused the last step, in Chinese", empty=True)
+    photos: Field[Any] = List(String(), metadata={"description": "kinds of photo there are"})
+    steps: Field[Any] = Dict(
+        keys=String(), values=String(allow_none=True), metadata={"description": "instant of each step, null if to come"}
+    )
+    recycling_certificate_no = text("number of the recycling certificate", empty=True)
+    bike: Field[Any] = Nested(
+        BikeAnswer, allow_none=True, metadata={"description": "the new bike, null before the sale"}
+    )
+    new_plate_no = text("plate of the new bike", empty=True)
+    place: Field[Any] = Nested(
+        PlaceAnswer, allow_none=True, metadata={"description": "place in the queue, once completed"}
+    )
+    payout: Field[Any] = Nested(PayoutAnswer, allow_none=True, metadata={"description": "the money, once awarded"})
+    wallet_tail = text("last four characters of the confirmed wallet", empty=True)
+
+
+class TradeInRow(Schema):
+    """One trade-in in a list."""
+
+    reference = text("reference")
+    state = text("state")
+    state_zh = text("the state in Chinese")
+    waiting_for = text(f"who acts next: {', '.join(WAITERS)}")
+    plate_no = text("plate of the old bike")
+    owner = text("owner's name, masked")
+    opened_at = text("instant it was opened")
+    refusal = text("why the police refused the last step, in Chinese", empty=True)
+    position = whole("position in the queue, null before completion", empty=True)
+    amount_fen = whole("subsidy in fen, null before completion", empty=True)
+
+
+class TradeInList(Schema):
+    """Trade-ins, newest first."""
+
+    trade_ins: Field[Any] = List(Nested(TradeInRow), metadata={"description": "the trade-ins"})
+    counts: Field[Any] = Dict(
+        keys=String(), values=Integer(), metadata={"description": "how many there are in each state, all pages"}
+    )
+    next_before = text("send as «before» for the next page, null on the last", empty=True)
+
+
+class WalletAnswer(Schema):
+    """The wallet the subsidy goes to."""
+
+    reference = text("the trade-in")
+    tail = text("last four characters of the wallet")
+    confirmed_at = text("instant it was confirmed")
+
+
+class PointAnswer(Schema):
+    """A licensed trade-in point."""
+
+    point_no = text("plaque number")
+    name = text("name")
+    sub_district = text("sub-district")
+    address = text("address")
+    phone = text("telephone")
+    opening_hours = text("opening hours")
+    trade_in_on = flag("whether it takes trade-ins now")
+
+
+class PointList(Schema):
+    """Points by plaque number."""
+
+    points: Field[Any] = List(Nested(PointAnswer), metadata={"description": "the points"})
+
+
+class StageAnswer(Schema):
+    """One stage, live."""
+
+    number = whole("number of the stage")
+    phase = text("future, open, closed or settled")
+    opens_at = text("instant it opens")
+    closes_at = text("instant it closes")
+    amount_fen = whole("subsidy for one trade-in in fen")
+    places = whole("places, those carried over included")
+    places_left = whole("places that can still be had")
+    awarded = whole("claims awarded")
+    held = whole("claims held for correction")
+
+
+class ProgrammeAnswer(Schema):
+    """The programme, live."""
+
+    code = text("code of the programme")
+    name_zh = text("name in Chinese")
+    name_en = text("name in English")
+    as_of = text("instant this was true, at most a second ago")
+    paused = flag("whether it is paused")
+    ended = flag("whether it has ended")
+    current = whole("number of the open stage, null where none is", empty=True)
+    next_opening = whole("number of the next stage to open, null where none will", empty=True)
+    waiting = whole("claims that wait for money")
+    stages: Field[Any] = List(Nested(StageAnswer), metadata={"description": "the stages in order"})
+
+
+class StageMoney(StageAnswer):
+    """One stage with its money. total = paid + committed + held + free."""
+
+    budget_fen = whole("budget in fen")
+    total_fen = whole("what the stage has: budget plus carried in less moved on, in fen")
+    free_fen = whole("free, in fen")
+    committed_fen = whole("awarded and not yet paid, in fen")
+    held_fen = whole("reserved for held claims, in fen")
+    paid_fen = whole("paid, in fen")
+    carried_in_fen = whole("carried in from the stage before, in fen")
+    moved_fen = whole("moved on at settling, in fen")
+
+
+class BoardAnswer(ProgrammeAnswer):
+    """The bureau's board."""
+
+    stages: Field[Any] = List(Nested(StageMoney), metadata={"description": "the stages with their money"})
+    claims = whole("claims in the queue")
+    trade_ins: Field[Any] = Dict(
+        keys=String(), values=Integer(), metadata={"description": "how many trade-ins stand in each state"}
+    )
+    open_cases: Field[Any] = Dict(
+        keys=String(), values=Integer(), metadata={"description": "open staff cases of each kind"}
+    )
+
+
+class HealthAnswer(Schema):
+    """Whether this process can serve."""
+
+    status = text("ok")
+
+
+class CallbackAnswer(Schema):
+    """What became of a callback."""
+
+    reference = text("the trade-in")
+    state = text("state of the claim, or of the trade-in where none was completed")
+    position = whole("position in the queue", empty=True)
+    stage = whole("stage that pays", empty=True)
+    amount_fen = whole("subsidy in fen")

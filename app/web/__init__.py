@@ -1,0 +1,61 @@
+"""The pages. They stand on the same domain calls as the JSON API: a view parses, makes one call, renders."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Flask, abort, request
+from flask_wtf.csrf import CSRFProtect
+
+from app.auth import COOKIE, current_account
+from app.web import board, claims, front, owner, point, point_stock, signing_in  # noqa: F401  (they add the routes)
+from app.web.blueprint import asset, current_look, look_url, web
+from app.web.error_words import error_words
+from app.web.place import place_of
+from app.web.standing import standing
+from app.web.wording import FILTERS, share
+
+ROLE_WORDS = {
+    "owner": "车主",
+    "dealer": "代办点",
+    "operator": "受理员",
+    "reviewer": "复核员",
+    "finance": "财务",
+    "auditor": "审计",
+    "administrator": "管理员",
+}
+FORM_LASTS_S = 12 * 3600
+csrf = CSRFProtect()
+
+
+def register(app: Flask) -> None:
+    """Add the pages to the application, with their filters and their CSRF guard."""
+    app.config["WTF_CSRF_CHECK_DEFAULT"] = False  # the API takes no cookie; the pages are guarded below
+    app.config["WTF_CSRF_TIME_LIMIT"] = FORM_LASTS_S
+    csrf.init_app(app)
+    app.jinja_env.filters.update(FILTERS)
+    app.jinja_env.globals.update(
+        asset=asset, look_url=look_url, share=share, standing=standing, error_words=error_words
+    )
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    place = place_of(app.extensions["mapai.settings"].district)
+
+    @app.context_processor
+    def shown_on_every_page() -> dict[str, Any]:
+        return {
+            "look": current_look(),
+            "place": place,
+            "role_words": ROLE_WORDS,
+            "account": current_account() if COOKIE in request.cookies else None,
+        }
+
+    app.register_blueprint(web)
+
+
+@web.before_request
+def guard() -> None:
+    """Refuse what no browser of ours sends: NUL in an address, a form without its CSRF token."""
+    if "\x00" in request.path or any("\x00" in value for value in request.args.values()):
+        abort(404)
+    if request.method == "POST":
+        csrf.protect()

@@ -1,0 +1,183 @@
+"""What the bureau's board counts beside the live state: today, sub-districts, the bank's silence, open cases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import case, func, select
+from sqlalchemy.orm import Session
+
+from app.web.wording import local
+from registry.cases import Case
+from registry.dealers import Dealer
+from registry.trade_ins import TradeIn
+from subsidy.claims import Claim
+from subsidy.payouts import Payout, PayoutAttempt
+
+RECENT = 8
+CASES_SHOWN = 8
+CASE_WORDS = {
+    "completion_differs": "交警发牌的回执和系统不一致",
+    "cancellation_unknown": "交警说的注销，系统里没有",
+    "cancellation_differs": "交警注销的回执和系统不一致",
+    "plate_application_unknown": "交警说的上牌，系统里没有",
+    "plate_refusal_contradicted": "交警先发牌又说没有发",
+    "wallet_shared": "几个人用同一个钱包",
+    "transfer_refused": "银行不收这笔付款",
+    "success_after_rejection": "银行退回以后又说到账",
+    "rejection_after_success": "银行说到账以后又退回",
+    "amount_differs": "银行付的金额不对",
+    "settled_out_of_turn": "银行说到账，可是系统没有在付",
+    "statement_totals": "对账单总数不对",
+    "message_undelivered": "短信发不出去",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubDistrict:
+    """One row of the table: counts of claims by outcome add up to ``done``."""
+
+    name: str
+    points: int
+    done: int
+    today: int
+    held: int
+    paid_fen: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """The board's counts. ``outcomes`` are claims by state; they add up to ``done``. Money in fen."""
+
+    done: int
+    done_today: int
+    outcomes: dict[str, int]
+    silent: int
+    silent_fen: int
+    silent_since: datetime | None
+    awaiting_wallet: int
+    awaiting_wallet_fen: int
+    owed: int
+    cases: int
+
+
+def figures(*, session: Session, programme_id: int, now: datetime) -> Figures:
+    """Count what the board's tiles show as of ``now``, from one programme's claims and payouts."""
+    outcomes = dict(
+        session.execute(
+            select(Claim.state, func.count()).where(Claim.programme_id == programme_id).group_by(Claim.state)
+        ).all()
+    )
+    today = session.scalar(
+        select(func.count()).where(Claim.programme_id == programme_id, Claim.recorded_at >= day_began(now))
+    )
+    silent, silent_fen, silent_since = session.execute(
+        select(func.count(), func.coalesce(func.sum(PayoutAttempt.amount_fen), 0), func.min(PayoutAttempt.sent_at))
+        .join(Payout, Payout.id == PayoutAttempt.payout_id)
+        .where(Payout.programme_id == programme_id, PayoutAttempt.state == "unknown")
+    ).one()
+    payouts = {
+        state: (number, total)
+        for state, number, total in session.execute(
+            select(Payout.state, func.count(), func.sum(Payout.amount_fen))
+            .where(Payout.programme_id == programme_id)
+            .group_by(Payout.state)
+        )
+    }
+    waiting = payouts.get("awaiting_wallet", (0, 0))
+    return Figures(
+        done=sum(outcomes.values()),
+        done_today=today or 0,
+        outcomes=outcomes,
+        silent=silent,
+        silent_fen=int(silent_fen),
+        silent_since=silent_since,
+        awaiting_wallet=waiting[0],
+        awaiting_wallet_fen=int(waiting[1]),
+        owed=payouts.get("owed", (0, 0))[0],
+        cases=session.scalar(select(func.count()).where(Case.closed_at.is_(None))) or 0,
+    )
+
+
+def day_began(now: datetime) -> datetime:
+    """Return the instant at which the day of ``now`` began in the district."""
+    return local(now).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def sub_districts(*, session: Session, programme_id: int, now: datetime) -> list[SubDistrict]:
+    """Return one row a sub-district, the one with most completions first."""
+    points = dict(
+        session.execute(
+            select(Dealer.sub_district, func.count()).where(Dealer.state == "licensed").group_by(Dealer.sub_district)
+        ).all()
+    )
+    counted = {
+        row.name: row
+        for row in session.execute(
+            select(
+                Dealer.sub_district.label("name"),
+                func.count().label("done"),
+                func.count(case((Claim.recorded_at >= day_began(now), 1))).label("today"),
+                func.count(case((Claim.state == "held", 1))).label("held"),
+                func.coalesce(func.sum(Payout.amount_fen).filter(Payout.state == "settled"), 0).label("paid_fen"),
+            )
+            .select_from(Claim)
+            .join(TradeIn, TradeIn.id == Claim.trade_in_id)
+            .join(Dealer, Dealer.id == TradeIn.dealer_id)
+            .outerjoin(Payout, (Payout.programme_id == Claim.programme_id) & (Payout.position == Claim.position))
+            .where(Claim.programme_id == programme_id)
+            .group_by(Dealer.sub_district)
+        )
+    }
+    rows = [
+        SubDistrict(
+            name=name,
+            points=points.get(name, 0),
+            done=counted[name].done if name in counted else 0,
+            today=counted[name].today if name in counted else 0,
+            held=counted[name].held if name in counted else 0,
+            paid_fen=int(counted[name].paid_fen) if name in counted else 0,
+        )
+        for name in {*points, *counted}
+    ]
+    return sorted(rows, key=lambda row: (-row.done, -row.points, row.name))
+
+
+def claims_page(
+    *, session: Session, programme_id: int, state: str | None, before: int | None, limit: int
+) -> Sequence[Any]:
+    """Return claims with their point and payout, newest position first; of one state where it is named."""
+    query = (
+        select(
+            Claim.position,
+            Claim.recorded_at,
+            Claim.state,
+            Claim.stage_no,
+            Claim.amount_fen,
+            Claim.reason,
+            TradeIn.reference,
+            Dealer.sub_district,
+            Dealer.point_no,
+            Dealer.name.label("dealer"),
+            Payout.state.label("payout_state"),
+        )
+        .join(TradeIn, TradeIn.id == Claim.trade_in_id)
+        .join(Dealer, Dealer.id == TradeIn.dealer_id)
+        .outerjoin(Payout, (Payout.programme_id == Claim.programme_id) & (Payout.position == Claim.position))
+        .where(Claim.programme_id == programme_id)
+        .order_by(Claim.position.desc())
+        .limit(limit)
+    )
+    if state is not None:
+        query = query.where(Claim.state == state)
+    if before is not None:
+        query = query.where(Claim.position < before)
+    return session.execute(query).all()
+
+
+def open_cases(*, session: Session) -> Sequence[Case]:
+    """Return the oldest open cases."""
+    return session.scalars(select(Case).where(Case.closed_at.is_(None)).order_by(Case.id).limit(CASES_SHOWN)).all()

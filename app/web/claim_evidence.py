@@ -1,0 +1,188 @@
+"""What decided a claim, in words: rules with what they saw, ledger rows, queue events, deeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from app.web.trade_in_record import Record
+from app.web.wording import count, stage_name, yuan
+from registry.audit import AuditEntry
+from subsidy.claims import Claim, Decision, QueueEvent
+from subsidy.eligibility import WORDING
+from subsidy.ledger import LedgerPosting
+
+RULE_TITLES = {
+    "filed_after_cut_off": "截止日以前备案",
+    "filed_too_long_ago": "备案没有超过年限",
+    "transferred_after_cut_off": "截止日以后没有过户",
+    "plate_of_other_district": "号牌属本区",
+    "plate_not_clear": "号牌正常，无盗抢、无争议",
+    "plate_of_other_owner": "号牌是本人的",
+    "point_was_not_licensed": "登记时代办点有授牌",
+    "bike_not_compliant": "新车合规，已赋码",
+    "persons_differ": "三处是同一个人",
+}
+SAW = {
+    "filed_on": "备案日",
+    "cut_off": "截止日",
+    "oldest_allowed": "最早可到",
+    "transferred_on": "过户日",
+    "plate_district": "交警登记的区",
+    "district": "本区",
+    "plate_status": "交警登记的状态",
+    "police_say_same": "交警说是本人",
+    "filing_says_same": "备案是本人",
+    "point_licensed": "登记时有授牌",
+    "compliance": "合规判定",
+    "coded": "已赋码",
+    "buyer_is_owner": "买主是车主",
+    "holder_is_owner": "新号牌持有人是车主",
+}
+VALUES = {True: "是", False: "不是", None: "没有", "normal": "正常", "compliant": "合规"}
+POSTINGS = {"award": "给予补贴", "hold": "预留", "free": "释放", "settled": "已到账", "clawed_back": "收回"}
+EVENTS = {
+    "claim": "记入队列",
+    "corrected": "更正通过",
+    "correction_expired": "逾期没有更正",
+    "hold": "扣下核对",
+    "release": "放行",
+    "overrule": "改判给予补贴",
+    "return": "退回",
+    "forfeiture": "逾期未领",
+}
+OUTCOMES = {"award": "给予补贴", "decline": "不予补贴", "waiting": "排队等名额", "held": "待更正，名额保留"}
+DEEDS = {
+    "trade_in.opened": "登记旧车",
+    "trade_in.verified": "和交警核对通过",
+    "trade_in.verification_refused": "交警核对没有通过",
+    "trade_in.photo": "存了一张照片",
+    "trade_in.received": "收旧车和号牌",
+    "trade_in.cancellation_requested": "申请注销旧号牌",
+    "trade_in.cancellation_refused": "交警没有同意注销",
+    "trade_in.old_plate_cancelled": "注销旧号牌",
+    "trade_in.sold": "卖出新车，登记发票",
+    "trade_in.plate_applied": "申请新号牌",
+    "trade_in.plate_refused": "交警没有核发号牌",
+    "trade_in.complete": "发新号牌，淘汰置换办完",
+    "trade_in.withdrawn": "撤回登记",
+    "wallet_confirmed": "确认收款钱包",
+}
+ACCOUNTS = {
+    "appropriation": "拨款",
+    "reserve": "改判预备金",
+    "committed:reserve": "改判已决定",
+    "paid:reserve": "改判已发放",
+}
+PURSES = {"stage": "可用", "held": "预留", "committed": "已决定", "paid": "已发放"}
+
+
+def rules_of(claim: Claim) -> list[dict[str, Any]]:
+    """Return every rule judged, the failed ones first, with what it saw."""
+    rules = [
+        {
+            "code": code,
+            "title": RULE_TITLES.get(code, code),
+            "passed": bool(seen["passed"]),
+            "saw": "，".join(f"{SAW.get(key, key)}：{_value(value)}" for key, value in seen.items() if key != "passed"),
+        }
+        for code, seen in claim.evidence.items()
+        if isinstance(seen, dict) and "passed" in seen
+    ]
+    return sorted(rules, key=lambda rule: rule["passed"])
+
+
+def account_name(account: str) -> str:
+    """Return a ledger account in words: «stage:1» → 第一阶段可用."""
+    purse, _, number = account.partition(":")
+    if account in ACCOUNTS or not number.isdecimal():
+        return ACCOUNTS.get(account, account)
+    return f"{stage_name(int(number))}{PURSES.get(purse, purse)}"
+
+
+def postings_of(*, session: Session, claim: Claim) -> tuple[list[dict[str, Any]], int]:
+    """Return the claim's ledger rows in order, and the fen it holds now (reserved, committed or paid)."""
+    rows = session.scalars(
+        select(LedgerPosting)
+        .where(LedgerPosting.programme_id == claim.programme_id, LedgerPosting.position == claim.position)
+        .order_by(LedgerPosting.id)
+    ).all()
+    shown = [
+        {
+            "at": row.at,
+            "number": f"L-{row.id:07d}",
+            "word": POSTINGS.get(row.kind, row.kind),
+            "debit": account_name(row.debit),
+            "credit": account_name(row.credit),
+            "amount_fen": row.amount_fen,
+        }
+        for row in rows
+    ]
+    held = ("held:", "committed:", "paid:")
+    occupied = sum(row.amount_fen * (row.credit.startswith(held) - row.debit.startswith(held)) for row in rows)
+    return shown, occupied
+
+
+def decisions_of(*, session: Session, claim: Claim) -> list[dict[str, Any]]:
+    """Return every decision on the claim, oldest first."""
+    rows = session.scalars(
+        select(Decision)
+        .where(Decision.programme_id == claim.programme_id, Decision.position == claim.position)
+        .order_by(Decision.event_no)
+    )
+    return [
+        {"event_no": row.event_no, "word": _decision(row.outcome, row.stage_no, row.amount_fen, row.reason)}
+        for row in rows
+    ]
+
+
+def events_of(*, session: Session, record: Record, to_business: Callable[[datetime], datetime]) -> list[dict[str, Any]]:
+    """Return what happened, newest first: queue events in business time, deeds (kept in real time) mapped to it."""
+    claim, trade_in = record.claim, record.trade_in
+    assert claim is not None, "only a claim has a page"
+    queue = session.scalars(
+        select(QueueEvent).where(QueueEvent.programme_id == claim.programme_id, QueueEvent.position == claim.position)
+    )
+    told = [
+        {
+            "at": row.recorded_at,
+            "who": "队列",
+            "what": f"第 {count(row.event_no)} 号事件：{EVENTS.get(row.kind, row.kind)}"
+            + (f"，序号 {count(row.position)}" if row.kind == "claim" and row.position else ""),
+        }
+        for row in queue
+    ]
+    subjects = (f"trade_in:{trade_in.reference}", f"trade_in:{trade_in.id}")
+    deeds = session.scalars(select(AuditEntry).where(or_(*(AuditEntry.subject == each for each in subjects))))
+    told += [
+        {"at": to_business(row.at), "who": _who(row.actor, record), "what": DEEDS.get(row.action, row.action)}
+        for row in deeds
+    ]
+    return sorted(told, key=lambda row: row["at"], reverse=True)
+
+
+def _who(actor: str, record: Record) -> str:
+    kind, _, name = actor.partition(":")
+    if kind == "partner":
+        return {"plates": "交警　云申领", "ecny": "银行"}.get(name, name)
+    if kind == "person":
+        return "车主"
+    return f"代办点 {record.dealer.point_no or ''}" if kind == "account" else "系统"
+
+
+def _decision(outcome: str, stage_no: int | None, amount_fen: int, reason: str | None) -> str:
+    words = OUTCOMES.get(outcome, outcome)
+    if outcome in ("award", "held") and stage_no is not None:
+        return f"{words}，{stage_name(stage_no)} {yuan(amount_fen)} 元"
+    if outcome == "decline" and reason in WORDING:
+        return f"{words}：{WORDING[reason].zh}"
+    return words
+
+
+def _value(value: Any) -> str:
+    known = VALUES.get(value) if isinstance(value, str | bool | None) else None
+    return known if known is not None else str(value)

@@ -1,0 +1,25 @@
+"""The demo's accounts, for the sign-in page of a demo and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.context import settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoAccount:
+    """One account to look around with."""
+
+    role_zh: str
+    login: str
+    password: str
+
+
+def demo_accounts() -> list[DemoAccount]:
+    """Return the demo's accounts; none outside demo mode."""
+    if settings().mode != "demo":
+        return []
+    from app.demo import DEMO_ACCOUNTS
+
+    return [DemoAccount(role_zh=row[0], login=row[1], password=row[2]) for row in DEMO_ACCOUNTS]

@@ -1,0 +1,132 @@
+"""What a person typed into a form: read once, kept when it is wrong, with the fault beside its field."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal, InvalidOperation
+
+from flask import request
+from werkzeug.datastructures import MultiDict
+
+from registry.base import Refusal
+from registry.inputs import SeveralRefused
+
+LONGEST = 400
+
+
+class FormIncomplete(Exception):
+    """What was typed cannot be handed to the domain yet; the form's errors say why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One thing to be put right; ``field`` is None where it is not one input's."""
+
+    field: str | None
+    message: str
+    help: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Form:
+    """The fields of one form with what was typed. ``submission`` names this one sending of it."""
+
+    fields: tuple[str, ...]
+    values: dict[str, str] = field(default_factory=dict)
+    errors: list[Fault] = field(default_factory=list)
+    submission: str = field(default_factory=lambda: secrets.token_urlsafe(18))
+
+    @classmethod
+    def read(cls, *fields: str, source: MultiDict[str, str] | None = None) -> Form:
+        """Read the fields from the request's form, or from ``source``. A missing field reads as empty."""
+        given = request.form if source is None else source
+        values = {name: _visible(given.get(name, "")) for name in fields}
+        typed = given.get("submission", "")
+        form = cls(fields=fields, values=values)
+        if re.fullmatch(r"[\w-]{16,64}", typed, re.ASCII):
+            form.submission = typed
+        return form
+
+    def renewed(self) -> Form:
+        """Return the form as it stands, to be sent anew: a corrected form is a new sending."""
+        self.submission = secrets.token_urlsafe(18)
+        return self
+
+    def value(self, name: str) -> str:
+        """Return what was typed into a field."""
+        return self.values.get(name, "")
+
+    def anchor(self, name: str) -> str:
+        """Return the id of a field's input on the page."""
+        return f"f-{name}"
+
+    def fault(self, name: str) -> Fault | None:
+        """Return the first fault of a field, None where it has none."""
+        return next((fault for fault in self.errors if fault.field == name), None)
+
+    def blame(self, name: str | None, message: str, remedy: str = "") -> None:
+        """Add a fault."""
+        self.errors.append(Fault(field=name, message=message, help=remedy))
+
+    def refuse(self, refusal: Refusal, **names: str) -> None:
+        """Add a refusal as a fault; ``names`` maps the domain's field names to the form's where they differ."""
+        for one in refusal.each if isinstance(refusal, SeveralRefused) else (refusal,):
+            name = names.get(one.field, one.field) if one.field else None
+            self.blame(name if name in self.fields else None, one.message_zh, one.help_zh)
+
+    def check(self) -> None:
+        """Raise FormIncomplete where anything is to be put right."""
+        if self.errors:
+            raise FormIncomplete
+
+    def text(self, name: str, missing: str, *, longest: int = LONGEST) -> str:
+        """Return what was typed; blames the field with ``missing`` where nothing was, and where it is too long."""
+        if not self.value(name):
+            self.blame(name, missing)
+        elif len(self.value(name)) > longest:
+            self.blame(name, f"太长了，最多 {longest} 个字。")
+        return self.value(name)
+
+    def fen(self, name: str, label: str) -> int:
+        """Return an amount typed in yuan as fen; blames the field where it is not one."""
+        number = self._decimal(name, label, "写成数字，最多两位小数，例如 2999 或 2999.50。", whole=7, places=2)
+        return int(number * 100)
+
+    def scaled(self, name: str, label: str, *, by: int) -> int:
+        """Return a measured value times ``by`` as a whole number, e.g. kilograms as grams."""
+        return int(self._decimal(name, label, "写成数字，例如 54.5。", whole=4, places=3) * by)
+
+    def day(self, name: str, label: str) -> date:
+        """Return a day typed or picked; blames the field where it is none."""
+        typed = self.value(name)
+        match = re.fullmatch(r"(\d{4})[-./年 ]+(\d{1,2})[-./月 ]+(\d{1,2})日?", typed)
+        try:
+            return date(*(int(part) for part in match.groups())) if match else self._no_day(name, label)
+        except ValueError:
+            return self._no_day(name, label)
+
+    def _no_day(self, name: str, label: str) -> date:
+        self.blame(name, f"{label}不对。" if self.value(name) else f"还没有填{label}。", "写成 2026-03-18 这样。")
+        return date.min
+
+    def _decimal(self, name: str, label: str, remedy: str, *, whole: int, places: int) -> Decimal:
+        typed = re.sub(r"[,，\s元]", "", self.value(name))
+        if not typed:
+            self.blame(name, f"还没有填{label}。")
+            return Decimal(0)
+        try:
+            number = Decimal(typed)
+        except InvalidOperation:
+            number = Decimal("NaN")
+        if not re.fullmatch(rf"\d{{1,{whole}}}(\.\d{{1,{places}}})?", typed, re.ASCII) or not number.is_finite():
+            self.blame(name, f"{label}「{self.value(name)}」不对。", remedy)
+            return Decimal(0)
+        return number
+
+
+def _visible(typed: str) -> str:
+    """Control characters are never meant, and the database takes no NUL."""
+    return "".join(sign for sign in typed if sign.isprintable()).strip()[:LONGEST]

@@ -1,0 +1,108 @@
+"""The public pages: the stage as it stands, may my bike be traded in, where to go."""
+
+from __future__ import annotations
+
+import hashlib
+
+from flask import make_response, render_template, request
+from sqlalchemy import func, select
+from werkzeug.wrappers import Response
+
+from app.access import public
+from app.context import business_now
+from app.db import db
+from app.live import live
+from app.web.blueprint import web
+from app.web.checking import check_bike
+from app.web.forms import Form
+from app.web.stage_card import stage_card
+from registry.base import Refusal
+from registry.dealers import Dealer, list_points
+from subsidy.live import LiveState
+from subsidy.programme import ProgrammeNotFound
+
+
+def live_now() -> LiveState | None:
+    """Return the current programme's live state, at most a second old; None where there is no programme."""
+    try:
+        return live()
+    except ProgrammeNotFound:
+        return None
+
+
+def tagged(body: str) -> Response:
+    """Return the page with an ETag of its content; 304 where the reader has it already."""
+    answer = make_response(body)
+    answer.set_etag(hashlib.sha256(body.encode()).hexdigest()[:32])
+    answer.headers["Cache-Control"] = "private, no-cache"
+    answer.headers["Vary"] = "Cookie"
+    return answer.make_conditional(request)
+
+
+@web.get("/")
+@public
+def front() -> Response:
+    """The front page: one glance at the stage, one question, five steps."""
+    districts = sub_districts()
+    body = render_template(
+        "front.html",
+        card=stage_card(live_now()),
+        districts=districts,
+        points_total=sum(number for _, number in districts),
+    )
+    return tagged(body)
+
+
+@web.get("/live/stage")
+@public
+def live_stage() -> Response:
+    """The plate card alone, for the page that is already open."""
+    return tagged(render_template("live_stage.html", card=stage_card(live_now())))
+
+
+@web.get("/check")
+@public
+def check() -> tuple[str, int] | str:
+    """Say whether the bike with this plate can be traded in, and why. Never says whose it is."""
+    form = Form.read("plate_no", source=request.args)
+    if "plate_no" not in request.args:
+        return render_template("check.html", form=form, answer=None)
+    try:
+        answer = check_bike(
+            session=db.session(),
+            plate_no=form.value("plate_no"),
+            live=live_now(),
+            now=business_now(),
+        )
+    except Refusal as refusal:
+        form.refuse(refusal)
+        return render_template("check.html", form=form, answer=None), 422
+    return render_template("check.html", form=Form(fields=form.fields), answer=answer)
+
+
+@web.get("/points")
+@public
+def points() -> Response:
+    """The licensed points, by sub-district."""
+    wanted = request.args.get("sub_district", "").strip()[:32]
+    districts = sub_districts()
+    body = render_template(
+        "points.html",
+        points=list_points(session=db.session(), sub_district=wanted or None),
+        districts=districts,
+        total=sum(number for _, number in districts),
+        sub_district=wanted,
+    )
+    return tagged(body)
+
+
+def sub_districts() -> list[tuple[str, int]]:
+    """Return each sub-district with its number of licensed points, most first."""
+    number = func.count()
+    rows = db.session.execute(
+        select(Dealer.sub_district, number)
+        .where(Dealer.state == "licensed")
+        .group_by(Dealer.sub_district)
+        .order_by(number.desc(), Dealer.sub_district)
+    )
+    return [(name, total) for name, total in rows]

@@ -1,0 +1,60 @@
+"""A point's trade-ins by who is waiting for whom."""
+
+from __future__ import annotations
+
+from sqlalchemy import ColumnElement, case, func, select
+from sqlalchemy.orm import Session
+
+from registry.trade_ins import TradeIn
+from subsidy.claims import Claim
+from subsidy.payouts import Payout
+
+TABS = {"point": "等我", "police": "等交警", "owner": "等车主", "bureau": "等局里", "over": "已办完"}
+EMPTY = {
+    "point": ("没有等您的", "登记一辆旧车，就从这里开始。"),
+    "police": ("没有等交警的", "申请注销或者申请新号牌以后，会列在这里。"),
+    "owner": ("没有等车主的", "办完了还没填收款钱包的，会列在这里。"),
+    "bureau": ("没有等局里的", "要局里核对的，会列在这里。"),
+    "over": ("还没有办完的", "办完一单，这里就多一单。"),
+}
+STEPS_OF_THE_POINT = ("opened", "old_bike_verified", "old_bike_received", "old_plate_cancelled", "new_bike_sold")
+STEPS_OF_THE_POLICE = ("cancel_requested", "plate_applied")
+
+
+def _tab() -> ColumnElement[str]:
+    return case(
+        (TradeIn.state.in_(STEPS_OF_THE_POINT), "point"),
+        (TradeIn.state.in_(STEPS_OF_THE_POLICE), "police"),
+        (Payout.state == "awaiting_wallet", "owner"),
+        ((Payout.state == "frozen") | (Claim.state == "held"), "bureau"),
+        else_="over",
+    )
+
+
+def count_by_tab(*, session: Session, dealer_id: int) -> dict[str, int]:
+    """Return how many of a point's trade-ins stand under each tab, every tab named."""
+    tab = _tab().label("tab")
+    rows = session.execute(
+        select(tab, func.count())
+        .select_from(TradeIn)
+        .outerjoin(Payout, Payout.trade_in_id == TradeIn.id)
+        .outerjoin(Claim, Claim.trade_in_id == TradeIn.id)
+        .where(TradeIn.dealer_id == dealer_id)
+        .group_by(tab)
+    )
+    return dict.fromkeys(TABS, 0) | dict(rows.all())
+
+
+def list_by_tab(*, session: Session, dealer_id: int, tab: str, before: int | None, limit: int) -> list[TradeIn]:
+    """Return the newest trade-ins under one tab, older than the id ``before`` where it is given."""
+    query = (
+        select(TradeIn)
+        .outerjoin(Payout, Payout.trade_in_id == TradeIn.id)
+        .outerjoin(Claim, Claim.trade_in_id == TradeIn.id)
+        .where(TradeIn.dealer_id == dealer_id, _tab() == tab)
+        .order_by(TradeIn.id.desc())
+        .limit(limit)
+    )
+    if before is not None:
+        query = query.where(TradeIn.id < before)
+    return list(session.scalars(query))

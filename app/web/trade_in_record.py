@@ -1,0 +1,89 @@
+"""Everything the pages show about one trade-in, read in one go. Names are masked here; nothing sealed leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from registry.bikes import Bike, Sale
+from registry.dealers import Dealer
+from registry.filings import FiledBike
+from registry.people import Person, mask_name, open_name
+from registry.plates import Plate
+from registry.receiving import PHOTO_WORDS
+from registry.sealing import Keyring
+from registry.trade_ins import PHOTO_KINDS, TradeIn, photo_kinds
+from subsidy.claims import Claim
+from subsidy.payouts import Payout, PayoutAttempt
+from subsidy.wallets import Wallet, current_wallet
+
+__all__ = ["PHOTO_WORDS", "Record", "masked", "read_record"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One trade-in with what hangs on it. ``ahead`` counts the claims that wait before this one."""
+
+    trade_in: TradeIn
+    old_bike: FiledBike
+    dealer: Dealer
+    owner_masked: str
+    bike: Bike | None
+    sale: Sale | None
+    plate: Plate | None
+    claim: Claim | None
+    payout: Payout | None
+    attempts: Sequence[PayoutAttempt]
+    wallet: Wallet | None
+    photos: frozenset[str]
+    ahead: int
+
+    @property
+    def photos_missing(self) -> tuple[str, ...]:
+        """The kinds of photo still to be taken, in the order in which they are asked for."""
+        return tuple(kind for kind in PHOTO_KINDS if kind not in self.photos)
+
+
+def read_record(*, session: Session, keyring: Keyring, trade_in: TradeIn) -> Record:
+    """Read everything shown about one trade-in."""
+    claim = session.scalar(select(Claim).where(Claim.trade_in_id == trade_in.id))
+    payout = session.scalar(select(Payout).where(Payout.trade_in_id == trade_in.id))
+    return Record(
+        trade_in=trade_in,
+        old_bike=session.get_one(FiledBike, trade_in.filed_bike_id),
+        dealer=session.get_one(Dealer, trade_in.dealer_id),
+        owner_masked=masked(session=session, keyring=keyring, person_id=trade_in.owner_id),
+        bike=session.get(Bike, trade_in.bike_id) if trade_in.bike_id else None,
+        sale=session.get(Sale, trade_in.sale_id) if trade_in.sale_id else None,
+        plate=session.scalar(select(Plate).where(Plate.bike_id == trade_in.bike_id)) if trade_in.bike_id else None,
+        claim=claim,
+        payout=payout,
+        attempts=_attempts(session, payout),
+        wallet=current_wallet(session=session, trade_in_id=trade_in.id),
+        photos=frozenset(photo_kinds(session=session, trade_in_id=trade_in.id)),
+        ahead=_ahead(session, claim),
+    )
+
+
+def masked(*, session: Session, keyring: Keyring, person_id: int) -> str:
+    """Return a person's name as others may see it."""
+    return mask_name(open_name(person=session.get_one(Person, person_id), keyring=keyring))
+
+
+def _attempts(session: Session, payout: Payout | None) -> Sequence[PayoutAttempt]:
+    if payout is None:
+        return ()
+    query = select(PayoutAttempt).where(PayoutAttempt.payout_id == payout.id).order_by(PayoutAttempt.attempt_no)
+    return session.scalars(query).all()
+
+
+def _ahead(session: Session, claim: Claim | None) -> int:
+    if claim is None or claim.state != "waiting":
+        return 0
+    query = select(func.count()).where(
+        Claim.programme_id == claim.programme_id, Claim.state == "waiting", Claim.position < claim.position
+    )
+    return session.scalar(query) or 0

@@ -1,0 +1,1 @@
+"""Load tests, benchmarks, and the check that the books still balance."""

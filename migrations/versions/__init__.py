@@ -1,0 +1,1 @@
+"""Alembic's numbered migrations: the schema of one district."""

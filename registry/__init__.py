@@ -1,0 +1,1 @@
+"""What exists: people, dealers, bikes, plates and trade-ins. Imports nothing else of Mapai."""

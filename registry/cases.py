@@ -1,0 +1,38 @@
+"""Cases: what a person at the bureau has to look at, because the machine must not decide it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Identity, Index, String, func, text
+from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from registry.base import Base, Instant
+
+
+class Case(Base):
+    """One open question. ``subject`` names what it is about, e.g. ``trade_in:GS-7K2M-94`` or ``payout:17``."""
+
+    __tablename__ = "staff_case"
+    __table_args__ = (
+        Index("uq_staff_case_open", "kind", "subject", unique=True, postgresql_where=text("closed_at IS NULL")),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(40))
+    subject: Mapped[str] = mapped_column(String(60))
+    detail: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
+    opened_at: Mapped[datetime] = mapped_column(Instant, server_default=func.clock_timestamp())
+    closed_at: Mapped[datetime | None] = mapped_column(Instant)
+    closed_by: Mapped[str | None] = mapped_column(String(60))
+    outcome: Mapped[str | None] = mapped_column(String(200))
+
+
+def open_case(*, session: Session, kind: str, subject: str, detail: dict[str, Any]) -> None:
+    """Open a case; the same kind about the same subject is opened once while it is open."""
+    row = insert(Case).values(kind=kind, subject=subject, detail=detail)
+    session.execute(
+        row.on_conflict_do_nothing(index_elements=["kind", "subject"], index_where=text("closed_at IS NULL"))
+    )

@@ -1,0 +1,162 @@
+"""The outbox of notices owed (消息): written with the business fact, sent by the scheduler."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import BigInteger, DateTime, ForeignKey, Identity, Index, Integer, String, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Mapped, Session, mapped_column, sessionmaker
+
+from registry.base import Base, Instant, PartnerSilent, PartnerUnavailable, Refusal
+from registry.cases import open_case
+from registry.people import Person, open_phone
+from registry.sealing import Keyring
+from registry.sms_gateway import SmsGateway
+
+TRIES = 12
+# While one run holds a message nobody else takes it; longer than a run of the largest batch can last.
+LEASE = timedelta(seconds=120)
+LONGEST_WAIT = timedelta(minutes=5)
+AFTER_OUTAGE = timedelta(seconds=5)
+THREADS = 4
+
+
+class Message(Base):
+    """One notice to one person. ``dedupe_key`` makes owing it twice the same as owing it once.
+
+    ``state``: owed → sent, or given_up (a case tells staff). ``next_at`` is the real instant of the next try, by the
+    database's clock; ``sent_at`` a business instant; ``attempts`` counts tries whose message may have gone out.
+    """
+
+    __tablename__ = "message"
+    __table_args__ = (Index("ix_message_owed", "next_at", postgresql_where=text("state = 'owed'")),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"), index=True)
+    dedupe_key: Mapped[str] = mapped_column(String(64), unique=True)
+    body: Mapped[str] = mapped_column(String(500))
+    state: Mapped[str] = mapped_column(String(8), server_default="owed")
+    attempts: Mapped[int] = mapped_column(Integer, server_default="0")
+    next_at: Mapped[datetime] = mapped_column(Instant, server_default=func.clock_timestamp())
+    created_at: Mapped[datetime] = mapped_column(Instant, server_default=func.clock_timestamp())
+    sent_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
+def owe_message(*, session: Session, person_id: int, dedupe_key: str, body: str) -> None:
+    """Put one notice into the outbox; nothing happens where the same key is owed already."""
+    values = {"person_id": person_id, "dedupe_key": dedupe_key, "body": body}
+    session.execute(insert(Message).values(**values).on_conflict_do_nothing(index_elements=[Message.dedupe_key]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Letter:
+    """A message taken for sending: ``phone`` is in clear, None where the person gave none."""
+
+    id: int
+    number: str
+    attempts: int
+    body: str
+    phone: str | None
+
+
+def send_owed(
+    *,
+    session_factory: sessionmaker[Session],
+    gateway: SmsGateway,
+    keyring: Keyring,
+    now: datetime,
+    limit: int = 100,
+    go_on: Callable[[], bool] = lambda: True,
+) -> int:
+    """Send up to ``limit`` messages that are due and return how many the gateway took.
+
+    At least once, each under a number of ours that never changes, so that the gateway sends it once. A silent gateway
+    is tried again after 1, 2, 4 … seconds; after twelve tries, or where the person has no phone, the message is given
+    up with a case for staff. While the gateway is away nothing is tried and nothing is given up. ``go_on`` is asked
+    before each sending.
+    """
+    with session_factory.begin() as session:
+        letters = _take_due(session=session, keyring=keyring, limit=limit)
+    if not letters:
+        return 0
+    away = [False]
+
+    def post(letter: _Letter) -> str:
+        if away[0] or not go_on():
+            return "later"
+        result = _post(gateway, letter)
+        away[0] = away[0] or result == "away"
+        return result
+
+    with ThreadPoolExecutor(max_workers=min(THREADS, len(letters)), thread_name_prefix="messages") as pool:
+        results = list(pool.map(post, letters))
+    with session_factory.begin() as session:
+        for letter, result in zip(letters, results, strict=True):
+            _write_down(session=session, letter=letter, result=result, now=now)
+    return results.count("sent")
+
+
+def _take_due(*, session: Session, keyring: Keyring, limit: int) -> Sequence[_Letter]:
+    due = (
+        select(Message, Person)
+        .join(Person, Person.id == Message.person_id)
+        .where(Message.state == "owed", Message.next_at <= func.clock_timestamp())
+        .order_by(Message.next_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=Message)
+    )
+    letters = []
+    for message, person in session.execute(due):
+        message.attempts += 1
+        message.next_at = func.clock_timestamp(type_=DateTime(timezone=True)) + LEASE
+        letters.append(
+            _Letter(
+                id=message.id,
+                number=message_number(message),
+                attempts=message.attempts,
+                body=message.body,
+                phone=open_phone(person=person, keyring=keyring),
+            )
+        )
+    return letters
+
+
+def message_number(message: Message) -> str:
+    """Return our number for a message: the same for life, and another for another database's message of that id."""
+    content = f"{message.dedupe_key}\0{message.person_id}\0{message.body}"
+    return f"M{message.id}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
+
+
+def _post(gateway: SmsGateway, letter: _Letter) -> str:
+    if letter.phone is None:
+        return "no_phone"
+    try:
+        gateway.send(message_no=letter.number, phone=letter.phone, text=letter.body)
+    except PartnerSilent:
+        return "silent"
+    except PartnerUnavailable:
+        return "away"
+    except Refusal as refusal:
+        return refusal.code
+    return "sent"
+
+
+def _write_down(*, session: Session, letter: _Letter, result: str, now: datetime) -> None:
+    mine = update(Message).where(Message.id == letter.id, Message.state == "owed")
+    clock = func.clock_timestamp(type_=DateTime(timezone=True))
+    if result == "sent":
+        session.execute(mine.values(state="sent", sent_at=now))
+    elif result in {"away", "later"}:
+        session.execute(mine.values(attempts=letter.attempts - 1, next_at=clock + AFTER_OUTAGE))
+    elif result == "no_phone" or letter.attempts >= TRIES:
+        session.execute(mine.values(state="given_up"))
+        detail = {"why": result, "tries": letter.attempts}
+        open_case(session=session, kind="message_undelivered", subject=f"message:{letter.id}", detail=detail)
+    else:
+        wait = min(timedelta(seconds=2 ** (letter.attempts - 1)), LONGEST_WAIT)
+        session.execute(mine.values(next_at=clock + wait))

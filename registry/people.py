@@ -1,0 +1,168 @@
+"""People: one row a natural person, sealed; found by blind index; shown masked."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+from sqlalchemy import BigInteger, Identity, LargeBinary, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Mapped, Session, mapped_column
+from stdnum.cn import ric
+from stdnum.exceptions import ValidationError
+
+from registry.base import Base, Instant, Refusal
+from registry.sealing import Keyring
+
+MOBILE = re.compile(r"1[3-9]\d{9}", re.ASCII)
+_NAME = re.compile(r"[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff·•A-Za-z .'-]{1,64}")
+
+
+class Person(Base):
+    """A natural person. ``id`` is the person_id used everywhere else; the sealed columns live only here."""
+
+    __tablename__ = "person"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    id_index: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    id_sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    name_sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    phone_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    phone_index: Mapped[bytes | None] = mapped_column(LargeBinary, index=True)
+    created_at: Mapped[datetime] = mapped_column(Instant, server_default=func.clock_timestamp())
+
+
+class IdNumberInvalid(Refusal):
+    """GB 11643: the check character or the date of birth in the ID number does not hold."""
+
+    code = "id_number_invalid"
+    zh = "身份证号码不对：{why_zh}。"
+    en = "The ID number is not valid: {why_en}."
+    remedy_zh = "请对照证件把 18 位号码再核对一遍，最后一位可能是 X。"
+    remedy_en = "Compare all 18 characters with the card; the last one may be X."
+    default_field = "id_no"
+
+
+class MobileInvalid(Refusal):
+    """A mainland mobile number has 11 digits and starts with 13 to 19."""
+
+    code = "mobile_invalid"
+    zh = "手机号码不对。"
+    en = "The mobile number is not valid."
+    remedy_zh = "手机号码是 11 位数字，以 13 到 19 开头。"
+    remedy_en = "A mobile number has 11 digits and starts with 13 to 19."
+    default_field = "phone"
+
+
+class NameInvalid(Refusal):
+    """A name holds letters and the middle dot only."""
+
+    code = "name_invalid"
+    zh = "姓名里有不能用的字符。"
+    en = "The name holds characters a name cannot have."
+    remedy_zh = "请照证件上的写法填写，间隔号用「·」。"
+    remedy_en = "Write the name as on the ID card; use «·» between parts."
+    default_field = "name"
+
+
+def clean_id_number(text: str) -> str:
+    """Return the 18-character citizen ID (GB 11643) in capitals; raises IdNumberInvalid.
+
+    Check character and date are errors. The region is not judged: genuine cards carry county codes that no list
+    holds any more, and residence permits of Hong Kong, Macau and Taiwan start with 81, 82 and 83.
+    """
+    number = text.strip().upper()
+    if not re.fullmatch(r"\d{17}[\dX]", number, re.ASCII):
+        raise IdNumberInvalid(why_zh="应是 17 位数字加 1 位数字或 X", why_en="it has 17 digits and a digit or X")
+    if ric.calc_check_digit(number) != number[-1]:
+        raise IdNumberInvalid(why_zh="末位校验码不符", why_en="the check character does not match")
+    try:
+        ric.get_birth_date(number)
+    except ValidationError as error:
+        raise IdNumberInvalid(why_zh="出生日期不存在", why_en="the date of birth does not exist") from error
+    return number
+
+
+def clean_mobile(text: str) -> str:
+    """Return the 11-digit mobile number without spaces or dashes; raises MobileInvalid."""
+    number = re.sub(r"[\s-]", "", text)
+    if not MOBILE.fullmatch(number):
+        raise MobileInvalid()
+    return number
+
+
+def clean_name(text: str) -> str:
+    """Return the name stripped, every kind of middle dot as «·»; raises NameInvalid."""
+    name = re.sub(r"[•‧・.]", "·", text.strip()) if re.search(r"[\u3400-\u9fff]", text) else text.strip()
+    if not _NAME.fullmatch(name):
+        raise NameInvalid()
+    return name
+
+
+def id_index(*, keyring: Keyring, id_no: str) -> bytes:
+    """Return the blind index under which the person with this (clean) ID number is found."""
+    return keyring.index(id_no, field="id_no")
+
+
+def phone_index(*, keyring: Keyring, phone: str) -> bytes:
+    """Return the blind index under which the people with this (clean) mobile number are found."""
+    return keyring.index(phone, field="phone")
+
+
+def find_person(*, session: Session, keyring: Keyring, id_no: str) -> Person | None:
+    """Return the person with this ID number, None where nobody is known by it."""
+    return session.scalar(select(Person).where(Person.id_index == id_index(keyring=keyring, id_no=id_no)))
+
+
+def know_person(*, session: Session, keyring: Keyring, id_no: str, name: str, phone: str | None) -> int:
+    """Return the person_id for this ID number, creating the person where nobody is known by it.
+
+    All three must be clean already. A known person keeps the name first given and takes the newer phone.
+    """
+    row = insert(Person).values(
+        id_index=id_index(keyring=keyring, id_no=id_no),
+        id_sealed=keyring.seal(id_no, field="id_no"),
+        name_sealed=keyring.seal(name, field="name"),
+        phone_sealed=keyring.seal(phone, field="phone") if phone else None,
+        phone_index=phone_index(keyring=keyring, phone=phone) if phone else None,
+    )
+    kept = row.on_conflict_do_update(
+        index_elements=[Person.id_index],
+        set_={
+            "phone_sealed": func.coalesce(row.excluded.phone_sealed, Person.phone_sealed),
+            "phone_index": func.coalesce(row.excluded.phone_index, Person.phone_index),
+        },
+    )
+    return session.execute(kept.returning(Person.id)).scalar_one()
+
+
+def open_name(*, person: Person, keyring: Keyring) -> str:
+    """Return the person's name in clear. For partners and for those entitled; show ``mask_name`` otherwise."""
+    return keyring.open(person.name_sealed, field="name")
+
+
+def open_id_number(*, person: Person, keyring: Keyring) -> str:
+    """Return the person's ID number in clear: for partners only."""
+    return keyring.open(person.id_sealed, field="id_no")
+
+
+def open_phone(*, person: Person, keyring: Keyring) -> str | None:
+    """Return the person's mobile number in clear, None where none was given: for the message gateway only."""
+    return keyring.open(person.phone_sealed, field="phone") if person.phone_sealed else None
+
+
+def mask_name(name: str) -> str:
+    """Return the name as others may see it: 陈建英 → 陈*英, 王伟 → 王*."""
+    if len(name) <= 1:
+        return "*"
+    return name[0] + "*" if len(name) == 2 else f"{name[0]}*{name[-1]}"
+
+
+def mask_id_number(id_no: str) -> str:
+    """Return the ID number with its first six and last four characters showing."""
+    return f"{id_no[:6]}********{id_no[-4:]}"
+
+
+def mask_phone(phone: str) -> str:
+    """Return the mobile number with its middle four digits hidden."""
+    return f"{phone[:3]}****{phone[-4:]}"

@@ -1,0 +1,163 @@
+"""Taking a new bike into stock: it gets its registration code (赋码) here, with its battery."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from registry import audit
+from registry.base import Refusal
+from registry.bikes import Bike
+from registry.codes import (
+    clean_paper_number,
+    clean_vehicle_code,
+    new_registration_code,
+    vehicle_code_in_certificate,
+)
+from registry.inputs import Inputs
+
+_CODE_TRIES = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewBike:
+    """A bike as the dealer types or scans it. Mass in g, speed in m/h, power in W, voltage in mV.
+
+    Either ``certificate_no`` or ``certificate_url`` (the address in the certificate's QR code) is given.
+    """
+
+    vehicle_code: str
+    certificate_no: str | None = None
+    certificate_url: str | None = None
+    battery_code: str
+    battery_kind: str
+    model: str
+    standard: str
+    made_on: date
+    weight_g: int
+    top_speed_m_h: int
+    motor_w: int
+    voltage_mv: int
+
+
+class BikeAlreadyCoded(Refusal):
+    """The vehicle code has a registration code already, here or at another dealer's."""
+
+    code = "bike_already_coded"
+    zh = "整车编码 {vehicle_code} 已经赋过码。"
+    en = "The vehicle code {vehicle_code} was registered before."
+    remedy_zh = "请核对车架上的 15 位编码；一辆车只能赋一次码。"
+    remedy_en = "Compare with the frame; one bike is registered once."
+    default_field = "vehicle_code"
+
+
+class BatteryAlreadyCoded(Refusal):
+    """The battery code stands on another bike."""
+
+    code = "battery_already_coded"
+    zh = "电池编码 {battery_code} 已经登记在别的车上。"
+    en = "The battery {battery_code} is registered with another bike."
+    remedy_zh = "请核对电池上的编码。"
+    remedy_en = "Compare with the code on the battery."
+    default_field = "battery_code"
+
+
+class CertificateDiffers(Refusal):
+    """The certificate is another bike's."""
+
+    code = "certificate_differs"
+    zh = "合格证是另一辆车的（{in_certificate}）。"
+    en = "The certificate belongs to another bike ({in_certificate})."
+    remedy_zh = "请扫这辆车自己的合格证。"
+    remedy_en = "Scan this bike's own certificate."
+    default_field = "certificate_url"
+
+
+class CertificateMissing(Refusal):
+    """A bike without CCC certificate is not taken into stock."""
+
+    code = "certificate_missing"
+    zh = "没有合格证。"
+    en = "The certificate is missing."
+    remedy_zh = "请填合格证编号，或扫合格证上的二维码。"
+    remedy_en = "Give the certificate's number or the address in its QR code."
+    default_field = "certificate_no"
+
+
+def stock_in(*, session: Session, dealer_id: int, bike: NewBike, actor: str) -> Bike:
+    """Take a bike into this dealer's stock and give it its registration code. The transaction is left to the caller.
+
+    Whether it may be sold is judged on the day of the sale. Raises VehicleCodeInvalid, CertificateMissing,
+    CertificateUnreadable, CertificateDiffers, CodeInvalid, BikeAlreadyCoded and BatteryAlreadyCoded.
+    """
+    inputs = Inputs()
+    vehicle_code = inputs.take("vehicle_code", clean_vehicle_code, bike.vehicle_code)
+    battery_code = inputs.take("battery_code", _clean_battery_code, bike.battery_code)
+    certificate_no = _certificate(inputs, bike, vehicle_code)
+    inputs.check()
+    values = {
+        "vehicle_code": vehicle_code,
+        "battery_code": battery_code,
+        "certificate_no": certificate_no,
+        "dealer_id": dealer_id,
+        **{name: getattr(bike, name) for name in _COPIED},
+    }
+    bike_id = _insert(session=session, values=values)
+    stocked = session.get_one(Bike, bike_id)
+    detail = {"registration_code": stocked.registration_code, "dealer_id": dealer_id}
+    audit.record(session=session, actor=actor, action="bike.stocked", subject=f"bike:{vehicle_code}", detail=detail)
+    session.flush()
+    return stocked
+
+
+_COPIED = (
+    "battery_kind",
+    "model",
+    "standard",
+    "made_on",
+    "weight_g",
+    "top_speed_m_h",
+    "motor_w",
+    "voltage_mv",
+)
+
+
+def list_stock(*, session: Session, dealer_id: int, limit: int = 200) -> list[Bike]:
+    """Return the bikes this dealer has in stock, newest first."""
+    query = select(Bike).where(Bike.dealer_id == dealer_id, Bike.state == "in_stock").order_by(Bike.id.desc())
+    return list(session.scalars(query.limit(limit)))
+
+
+def _certificate(inputs: Inputs, bike: NewBike, vehicle_code: str) -> str:
+    number = ""
+    if not bike.certificate_no and not bike.certificate_url:
+        inputs.refuse(CertificateMissing())
+    if bike.certificate_no:
+        number = inputs.take("certificate_no", clean_paper_number, bike.certificate_no)
+    if bike.certificate_url:
+        in_certificate = inputs.take("certificate_url", vehicle_code_in_certificate, bike.certificate_url)
+        if in_certificate not in (vehicle_code, bike.certificate_url):
+            inputs.refuse(CertificateDiffers(in_certificate=in_certificate))
+        number = number or in_certificate
+    return number
+
+
+def _clean_battery_code(text: str) -> str:
+    return clean_paper_number(text, shortest=6, longest=40)
+
+
+def _insert(*, session: Session, values: dict[str, object]) -> int:
+    for _ in range(_CODE_TRIES):
+        row = insert(Bike).values(registration_code=new_registration_code(), **values)
+        bike_id: int | None = session.scalar(row.on_conflict_do_nothing().returning(Bike.id))
+        if bike_id is not None:
+            return bike_id
+        if session.scalar(select(Bike.id).where(Bike.vehicle_code == values["vehicle_code"])) is not None:
+            raise BikeAlreadyCoded(vehicle_code=values["vehicle_code"])
+        if session.scalar(select(Bike.id).where(Bike.battery_code == values["battery_code"])) is not None:
+            raise BatteryAlreadyCoded(battery_code=values["battery_code"])
+    raise RuntimeError(f"{_CODE_TRIES} registration codes in a row were taken")

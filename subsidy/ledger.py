@@ -1,0 +1,100 @@
+"""The ledger (台账): double-entry in integer fen, append-only, with running balances beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, Integer, String, select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from registry.base import Base, Instant
+
+
+class LedgerPosting(Base):
+    """One posting: ``amount_fen`` leaves ``debit`` and enters ``credit``. Append-only.
+
+    ``event_no`` names the queue event that caused it, None for money that moved at the bank (``payout_id``).
+    """
+
+    __tablename__ = "ledger_posting"
+    __table_args__ = (
+        CheckConstraint("amount_fen > 0", name="amount_positive"),
+        CheckConstraint("debit <> credit", name="two_accounts"),
+        Index("ix_ledger_posting_event", "programme_id", "event_no"),
+        Index(
+            "uq_ledger_posting_payout",
+            "payout_id",
+            "kind",
+            unique=True,
+            postgresql_where=text("payout_id IS NOT NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    programme_id: Mapped[int] = mapped_column(Integer)
+    event_no: Mapped[int | None] = mapped_column(BigInteger)
+    position: Mapped[int | None] = mapped_column(BigInteger)
+    payout_id: Mapped[int | None] = mapped_column(BigInteger)
+    at: Mapped[datetime] = mapped_column(Instant)
+    kind: Mapped[str] = mapped_column(String(20))
+    debit: Mapped[str] = mapped_column(String(24))
+    credit: Mapped[str] = mapped_column(String(24))
+    amount_fen: Mapped[int] = mapped_column(BigInteger)
+
+
+class AccountBalance(Base):
+    """The running balance of one account: credits less debits. ``mapai verify`` compares it with the sums."""
+
+    __tablename__ = "account_balance"
+
+    programme_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    account: Mapped[str] = mapped_column(String(24), primary_key=True)
+    balance_fen: Mapped[int] = mapped_column(BigInteger)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentPosting:
+    """Money of one payout moving at the bank: ``kind`` settled or clawed_back."""
+
+    programme_id: int
+    payout_id: int
+    position: int
+    at: datetime
+    kind: str
+    debit: str
+    credit: str
+    amount_fen: int
+
+
+def book_payment(*, session: Session, posting: PaymentPosting) -> bool:
+    """Book the posting and its two balances; return False where this payout has a posting of that kind already."""
+    values = {field: getattr(posting, field) for field in PaymentPosting.__slots__}
+    row = insert(LedgerPosting).values(**values).on_conflict_do_nothing().returning(LedgerPosting.id)
+    if session.execute(row).scalar() is None:
+        return False
+    changes = ((posting.debit, -posting.amount_fen), (posting.credit, posting.amount_fen))
+    add_to_balances(session=session, programme_id=posting.programme_id, changes=changes)
+    return True
+
+
+def add_to_balances(*, session: Session, programme_id: int, changes: Iterable[tuple[str, int]]) -> None:
+    """Add each (account, fen) to its running balance, in account order so that two bookings cannot deadlock."""
+    for account, change_fen in sorted(changes):
+        row = insert(AccountBalance).values(programme_id=programme_id, account=account, balance_fen=change_fen)
+        session.execute(
+            row.on_conflict_do_update(
+                index_elements=[AccountBalance.programme_id, AccountBalance.account],
+                set_={"balance_fen": AccountBalance.balance_fen + row.excluded.balance_fen},
+            )
+        )
+
+
+def balances(*, session: Session, programme_id: int) -> dict[str, int]:
+    """Return every account's running balance in fen."""
+    rows = session.execute(
+        select(AccountBalance.account, AccountBalance.balance_fen).where(AccountBalance.programme_id == programme_id)
+    )
+    return {row.account: row.balance_fen for row in rows}

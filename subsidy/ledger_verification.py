@@ -1,0 +1,120 @@
+"""Verification of the money: balances against postings, payouts against awards, the bank's money against the books."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from psycopg import Connection
+
+from registry.audit import GENESIS, link
+from subsidy.queue_rows import named_rows, stream_rows
+from subsidy.verification import Difference, verify_programme
+
+BALANCES = """
+WITH sums AS (
+    SELECT programme_id, account, sum(fen) AS fen FROM (
+        SELECT programme_id, debit AS account, -amount_fen AS fen FROM ledger_posting
+        UNION ALL SELECT programme_id, credit, amount_fen FROM ledger_posting) moved
+    GROUP BY programme_id, account)
+SELECT coalesce(b.account, s.account) AS account, b.balance_fen AS stored, s.fen AS replayed
+FROM sums s FULL JOIN account_balance b USING (programme_id, account)
+WHERE coalesce(b.balance_fen, 0) <> coalesce(s.fen, 0)
+ORDER BY 1
+"""
+# Every awarded claim is owed its amount once, by a payout of the very amount. Nobody else is; a returned or forfeited
+# claim keeps its payout only where the money had gone out before.
+PAYOUTS = """
+SELECT coalesce(c.position, p.position) AS position, p.state AS payout_state, p.amount_fen AS stored,
+       c.amount_fen AS replayed, c.state AS claim_state
+FROM (SELECT * FROM claim WHERE state = 'awarded') c
+FULL JOIN (SELECT * FROM payout WHERE state <> 'withdrawn') p
+    ON p.programme_id = c.programme_id AND p.position = c.position
+WHERE p.amount_fen IS DISTINCT FROM c.amount_fen
+  AND NOT (p.state IN ('settled', 'frozen') AND EXISTS (
+      SELECT FROM claim e WHERE e.programme_id = p.programme_id AND e.position = p.position
+      AND e.state IN ('returned', 'forfeited')))
+ORDER BY 1
+"""
+# A settled payout has exactly one settled attempt and one posting of its amount; an unsettled one has no posting.
+SETTLEMENTS = """
+SELECT p.position, p.state, p.amount_fen,
+       (SELECT count(*) FROM payout_attempt a WHERE a.payout_id = p.id AND a.state = 'settled') AS settled,
+       (SELECT coalesce(sum(l.amount_fen), 0) FROM ledger_posting l
+        WHERE l.payout_id = p.id AND l.kind = 'settled') AS posted_fen
+FROM payout p
+WHERE p.state <> 'frozen'
+"""
+SEALS = """
+SELECT s.seal_no, s.sha256, e.id, e.at, e.actor, e.action, e.subject, e.detail
+FROM audit_seal s LEFT JOIN audit_entry e ON e.id = s.entry_id ORDER BY s.seal_no
+"""
+STRAY_CLAIMS = """
+SELECT t.reference FROM trade_in t
+WHERE t.state = 'completed' AND NOT EXISTS (SELECT FROM claim c WHERE c.trade_in_id = t.id)
+  AND NOT EXISTS (SELECT FROM audit_entry a WHERE a.subject = 'trade_in:' || t.reference
+                  AND a.action = 'trade_in.complete' AND a.detail = '{"claimed": false}')
+UNION ALL
+SELECT t.reference FROM trade_in t JOIN claim c ON c.trade_in_id = t.id WHERE t.state <> 'completed'
+"""
+
+
+def verify(*, connection: Connection[Any]) -> Iterator[Difference]:
+    """Yield every difference of the district, programme by programme, then the money, then the audit chain.
+
+    Runs in one read-only snapshot of its own: ``connection`` must be idle.
+    """
+    connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    connection.execute("SET LOCAL TIME ZONE 'UTC'")
+    try:
+        with named_rows(connection) as cursor:
+            programmes = cursor.execute("SELECT * FROM programme ORDER BY id").fetchall()
+        for programme in programmes:
+            yield from verify_programme(connection=connection, programme=programme)
+        yield from verify_money(connection=connection)
+        yield from verify_trade_ins(connection=connection)
+        yield from verify_seals(connection=connection)
+    finally:
+        connection.rollback()
+
+
+def verify_money(*, connection: Connection[Any]) -> Iterator[Difference]:
+    """Yield every balance, payout and settlement that does not agree with the books."""
+    with named_rows(connection) as cursor:
+        for row in cursor.execute(BALANCES).fetchall():
+            stored, replayed = row.stored, row.replayed and int(row.replayed)
+            yield Difference(subject=f"account {row.account}", what="balance_fen", stored=stored, replayed=replayed)
+        for row in cursor.execute(PAYOUTS).fetchall():
+            yield Difference(
+                subject=f"claim {row.position}",
+                what=f"payout ({row.payout_state}) of claim ({row.claim_state})",
+                stored=row.stored,
+                replayed=row.replayed,
+            )
+        for row in cursor.execute(SETTLEMENTS):
+            due = (1, row.amount_fen) if row.state == "settled" else (0, 0)
+            if (row.settled, int(row.posted_fen)) != due:
+                yield Difference(
+                    subject=f"claim {row.position}",
+                    what=f"payout ({row.state}): settled attempts, posted fen",
+                    stored=(row.settled, int(row.posted_fen)),
+                    replayed=due,
+                )
+
+
+def verify_trade_ins(*, connection: Connection[Any]) -> Iterator[Difference]:
+    """Yield every completed trade-in without its claim, and every claim whose trade-in is not complete."""
+    for (reference,) in connection.execute(STRAY_CLAIMS).fetchall():
+        yield Difference(subject=f"trade-in {reference}", what="claim", stored="one without the other", replayed="both")
+
+
+def verify_seals(*, connection: Connection[Any]) -> Iterator[Difference]:
+    """Yield the first broken link of the audit chain: behind it nothing can be told."""
+    before, expected_no = GENESIS, 1
+    for row in stream_rows(connection, "verify_seals", SEALS):
+        whole = row.seal_no == expected_no and row.id is not None
+        if not whole or link(before=before, entry=row) != bytes(row.sha256):
+            subject = f"audit entry {row.id}"
+            yield Difference(subject=subject, what=f"seal {row.seal_no}", stored="broken", replayed="an intact link")
+            return
+        before, expected_no = bytes(row.sha256), expected_no + 1

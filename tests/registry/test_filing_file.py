@@ -1,0 +1,72 @@
+"""Filing lists as files: any common encoding, columns in any order, odd shapes named instead of guessed."""
+
+from pathlib import Path
+
+import pytest
+
+from app.district.filings import generate_filings, write_filings_csv
+from registry.filing_file import FilingColumnsMissing, FilingFileUnreadable, look_through, read_rows
+from registry.filing_rows import FilingRow
+
+HEADER = "号牌号码,车主姓名,证件号码,手机号码,备案日期,品牌,车架号,街道"
+ROW = "B382617,陈建英,330105199003070018,13800138000,2021-03-18,凌风,LX0001,祥符街道"
+READ = FilingRow(2, *ROW.split(","))
+
+
+def rows_of(folder: Path, text: str, encoding: str = "utf-8") -> list[FilingRow]:
+    path = folder / "list.csv"
+    path.write_bytes(text.encode(encoding))
+    return list(read_rows(look_through(path)))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gbk", "gb18030"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_encodings_and_line_ends(tmp_path: Path, encoding: str, end: str) -> None:
+    assert rows_of(tmp_path, f"{HEADER}{end}{ROW}{end}", encoding) == [READ]
+
+
+def test_columns_are_matched_by_name(tmp_path: Path) -> None:
+    names, cells = HEADER.split(","), ROW.split(",")
+    header = ",".join(["序号", *reversed(names), "备注"])
+    assert rows_of(tmp_path, f"{header}\n1,{','.join(reversed(cells))},无\n") == [READ]
+
+
+def test_missing_and_doubled_columns_are_named(tmp_path: Path) -> None:
+    with pytest.raises(FilingColumnsMissing) as missing:
+        rows_of(tmp_path, HEADER.replace("车架号", "号牌号码") + "\n")
+    assert missing.value.facts["missing"] == "号牌号码、车架号"
+    with pytest.raises(FilingColumnsMissing):
+        rows_of(tmp_path, "")
+
+
+def test_empty_rows_are_left_out_and_lines_still_counted(tmp_path: Path) -> None:
+    text = f"{HEADER}\n\n,,,,,,,\n{ROW}\n{ROW.replace('凌风', chr(34) + '凌' + chr(10) + '风' + chr(34))}\n{ROW}"
+    assert [row.line for row in rows_of(tmp_path, text)] == [4, 5, 7]
+
+
+def test_short_rows_get_empty_cells_and_long_ones_show_their_surplus(tmp_path: Path) -> None:
+    short, long = rows_of(tmp_path, f"{HEADER}\nB382617,陈建英\n{ROW},路,3\n")
+    assert short == FilingRow(2, "B382617", "陈建英", "", "", "", "", "", "")
+    assert long == READ._replace(line=3, surplus="路3")
+
+
+def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_bytes(b"PK\x03\x04\xff\xff\xff")
+    with pytest.raises(FilingFileUnreadable):
+        look_through(path)
+
+
+def test_a_quote_that_never_closes_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FilingFileUnreadable):
+        rows_of(tmp_path, f'{HEADER}\nB382617,"陈建英\n' + f"{ROW}\n" * 4_000)
+
+
+def test_a_made_list_is_the_same_every_time_and_reads_back(tmp_path: Path) -> None:
+    write_filings_csv(tmp_path / "a.csv", generate_filings(seed=5, count=500))
+    write_filings_csv(tmp_path / "b.csv", generate_filings(seed=5, count=500))
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+    file = look_through(tmp_path / "a.csv")
+    assert (file.rows, file.encoding) == (500, "utf-8-sig")
+    assert list(read_rows(file)) == list(generate_filings(seed=5, count=500))
+    assert list(generate_filings(seed=6, count=500)) != list(generate_filings(seed=5, count=500))

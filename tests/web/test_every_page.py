@@ -1,0 +1,132 @@
+"""Every page a role can reach from its first screen is sound, and no link or form leads nowhere."""
+
+from __future__ import annotations
+
+from urllib.parse import urldefrag, urlsplit
+
+import pytest
+from flask import Flask
+
+from app.access import rule_of
+from tests.web.markup import check_page
+from tests.web.scene import STAFF, Browser, Scene
+
+MANY = 120
+
+
+@pytest.fixture
+def busy(running: Scene) -> Scene:
+    """A district with trade-ins at every step and claims in several states."""
+    app = running.app()
+    point = Browser(app)
+    point.sign_in("point")
+    owners = [running.owner(f"owner{number}") for number in range(11)]
+    for owner in owners[:6]:
+        point.complete(running, owner)  # five places: the sixth waits
+    for steps, owner in enumerate(owners[6:]):
+        bike = running.district.stock(running.dealer)
+        point.open_trade_in(owner)
+        for step in (
+            point.send_photos,
+            lambda owner=owner: point.receive(owner),
+            lambda: point.send(action="/cancellation"),
+            lambda owner=owner, bike=bike: point.sell(bike.vehicle_code, owner),
+        )[:steps]:
+            step()
+    wallets = Browser(app)
+    wallets.sign_in("owner0")
+    wallets.send(action="/wallet", wallet_id="W10001")
+    return running
+
+
+def crawl(app: Flask, browser: Browser, start: str) -> dict[str, int]:
+    """Follow every link from ``start``; return each address with its status. Every page is checked on the way."""
+    adapter = app.url_map.bind("localhost")
+    waiting, seen = [start], {}
+    while waiting and len(seen) < MANY:
+        address = waiting.pop(0)
+        if address in seen:
+            continue
+        page = browser.open(address)
+        seen[address] = page.status_code
+        if page.mimetype != "text/html":
+            continue
+        markup = check_page(page)
+        for link in markup.links:
+            if link.startswith(("#", "tel:")):
+                continue
+            assert link.startswith("/"), f"{link} on {address} leads out of the site"
+            plain = urldefrag(link).url
+            if not plain.startswith("/look"):
+                waiting.append(plain)
+        for method, action in markup.actions:
+            endpoint, _ = adapter.match(urlsplit(action).path or address, method=method)
+            assert endpoint in app.view_functions
+    return seen
+
+
+FIRST_SCREENS = (
+    (None, "/", {"/points", "/sign-in"}),
+    ("owner0", "/my", {"/"}),
+    ("owner5", "/my", set()),
+    ("owner8", "/my", set()),
+    ("point", "/point", {"/point/open", "/point/stock", "/point?waiting_for=over"}),
+    (STAFF, "/board", {"/board/claims", "/board/claims?state=waiting", "/board/claims/6"}),
+)
+NOT_THERE = (
+    (None, "/nowhere"),
+    (STAFF, "/board/claims/999"),
+    (STAFF, "/board/claims/99999999999999999999"),
+    ("point", "/point?waiting_for=nobody"),
+    ("owner1", "/my/GS-0000-00"),
+    ("owner1", "/my/%00"),
+)
+
+
+def test_every_page_from_a_first_screen_on_is_sound(busy):
+    app = busy.app()
+    for login, start, reached in FIRST_SCREENS:
+        browser = Browser(app)
+        if login is not None:
+            browser.sign_in(login)
+        seen = crawl(app, browser, start)
+        assert set(seen.values()) == {200}, {address: status for address, status in seen.items() if status != 200}
+        assert reached <= set(seen), (login, sorted(seen))
+    for login, path in NOT_THERE:
+        browser = Browser(app)
+        if login is not None:
+            browser.sign_in(login)
+        page = browser.open(path)
+        assert page.status_code == 404, path
+        check_page(page)
+        assert "没有找到" in browser.text
+
+
+def test_every_page_carries_an_access_rule(scene):
+    app = scene.app()
+    endpoints = {rule.endpoint for rule in app.url_map.iter_rules()}
+    assert [name for name in endpoints if rule_of(app.view_functions[name]) is None] == []
+
+
+def test_a_broken_page_shows_no_traceback(running, monkeypatch):
+    app = running.app()
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    monkeypatch.setattr("app.web.front.sub_districts", lambda: 1 / 0)
+    page = Browser(app).open("/")
+    assert page.status_code == 500
+    check_page(page)
+    assert "ZeroDivisionError" not in page.text
+    assert "我们这边出了错" in page.text
+
+
+def test_the_pages_of_a_district_without_programme_are_sound(scene):
+    app = scene.app()
+    scene.owner("owner")
+    pages = ((None, "/"), (STAFF, "/board"), (STAFF, "/board/claims"), ("point", "/point"), ("owner", "/my"))
+    for login, path in pages:
+        browser = Browser(app)
+        if login is not None:
+            browser.sign_in(login)
+        page = browser.open(path)
+        assert page.status_code == 200, path
+        check_page(page)
