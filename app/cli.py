@@ -161,9 +161,13 @@ def verify() -> None:
 @main.command()
 @click.argument("name", type=click.Choice(SCENARIOS))
 @click.option("--seed", type=int, default=1, show_default=True, help="Decides every count in the result.")
-def scenario(name: str, seed: int) -> None:
+@click.option("--trade-ins", type=click.IntRange(1), default=4_000, show_default=True, help="About how many.")
+@click.option("--filings", type=click.IntRange(1), default=180_000, show_default=True, help="Rows of the filing list.")
+@click.option("--keep", is_flag=True, help="Keep the data folder, with logs and database.")
+def scenario(name: str, seed: int, trade_ins: int, filings: int, keep: bool) -> None:
     """Run a whole programme in small time, on a database of its own. Exit code 1 when any rule was broken."""
-    sys.exit(importlib.import_module(f"app.scenario.{name}").run(seed=seed))
+    run = importlib.import_module(f"app.scenario.{name}").run
+    sys.exit(run(seed=seed, trade_ins=trade_ins, filings=filings, keep=keep))
 
 
 def _database(settings: Settings) -> AbstractContextManager[object]:

@@ -19,12 +19,12 @@ ANSWER_WITHIN_S = 20.0
 
 
 class QueueBusy(Refusal):
-    """The completion was not taken: too many are waiting, or the database is away. Nothing was written."""
+    """Too many are waiting, or the database is away: whether the completion stands is not known here. Send again."""
 
     code = "queue_busy"
     kind = "unavailable"
-    zh = "排队系统正忙，这一步还没有记上。"
-    en = "The queue is busy; this step was not recorded."
+    zh = "排队系统正忙，这一步有没有记上还没得到确认。"
+    en = "The queue is busy; whether this step was recorded is not confirmed."
     remedy_zh = "请过几秒再试，不会重复办理，也不会丢掉。"
     remedy_en = "Try again in a few seconds; nothing is done twice and nothing is lost."
 

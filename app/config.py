@@ -8,6 +8,7 @@ MAPAI_DISTRICT      six digits of the division code, default 330105
 MAPAI_HOST, MAPAI_PORT   where the web server listens, default 127.0.0.1 and 8000
 MAPAI_PUBLIC_URL    the address partners call back and posters print, default that of the web server
 MAPAI_WEB_WORKERS, MAPAI_WEB_THREADS   default 2 and 32
+MAPAI_ECNY_PER_SECOND   transfers a second that the operating bank allows, default 50
 MAPAI_PLATES_URL, MAPAI_ECNY_URL, MAPAI_SMS_URL   partners; default the demo's own servers on the ports after the web's
 MAPAI_CLOCK         business time in a demo or scenario, see app/clock.py
 
@@ -77,6 +78,7 @@ class Settings:
     public_url: str = "http://127.0.0.1:8000"
     web_workers: int = 2
     web_threads: int = 32
+    ecny_per_second: int = 50
     clock: Clock = field(default_factory=Clock)
 
     @property
@@ -123,6 +125,7 @@ class Settings:
             public_url=_public_url(env, mode, port),
             web_workers=_number(env, "MAPAI_WEB_WORKERS", default=2, low=1, high=64),
             web_threads=_number(env, "MAPAI_WEB_THREADS", default=32, low=1, high=512),
+            ecny_per_second=_number(env, "MAPAI_ECNY_PER_SECOND", default=50, low=1, high=10_000),
             clock=_clock(env, mode),
         )
 

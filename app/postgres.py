@@ -92,6 +92,10 @@ def stop(data_dir: Path) -> None:
                 break
             os.kill(pid, signal_no)
             _wait_gone(folder, place, seconds=STOP_SECONDS)
+        server = _started.get(folder)
+        if server is not None and _postmaster(place) is None:
+            # It takes its pid file away a moment before it ends.
+            server.wait(timeout=STOP_SECONDS)
         _reap(folder)
 
 

@@ -47,9 +47,7 @@ SKEW_SECONDS = 2.0
 class Scheduler:
     """One scheduler process: ``run`` until ``stop``. Use it from one thread."""
 
-    def __init__(
-        self, *, settings: Settings, partners: Partners, transfers_per_second: float = 50, name: str | None = None
-    ) -> None:
+    def __init__(self, *, settings: Settings, partners: Partners, name: str | None = None) -> None:
         self.name = name or f"{socket.gethostname()}:{os.getpid()}"
         self._settings = settings
         self._stop = threading.Event()
@@ -62,7 +60,7 @@ class Scheduler:
             district=settings.district,
         )
         sessions = sessionmaker(self._engine, expire_on_commit=False)
-        operator = PacedOperator(operator=partners.operator, pace=Pace(per_second=transfers_per_second))
+        operator = PacedOperator(operator=partners.operator, pace=Pace(per_second=settings.ecny_per_second))
         self._equipment = Equipment(
             clock=settings.clock,
             engine=self._engine,
@@ -166,10 +164,10 @@ class Scheduler:
             _log.error("scheduler.host_clock_off", seconds=round(off, 3))
 
 
-def run(settings: Settings, *, transfers_per_second: float = 50, health_port: int | None = None) -> None:
+def run(settings: Settings, *, health_port: int | None = None) -> None:
     """Run a scheduler until SIGTERM or SIGINT. With ``health_port`` GET /health answers on this machine."""
     _configure_logging()
-    scheduler = Scheduler(settings=settings, partners=partners_for(settings), transfers_per_second=transfers_per_second)
+    scheduler = Scheduler(settings=settings, partners=partners_for(settings))
     for signal_no in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signal_no, lambda *_: scheduler.stop())
     if health_port is not None:

@@ -12,7 +12,7 @@ FRESH_S = 1.0
 
 
 class Snapshot(Generic[Seen]):
-    """Keeps what ``read`` returned for a second. While one thread reads again, the others get what is there."""
+    """Keeps what ``read`` returned for a second. While one thread reads again, the others wait for it."""
 
     def __init__(self, read: Callable[[], Seen], *, fresh_s: float = FRESH_S) -> None:
         self._read = read

@@ -81,7 +81,7 @@ def _seed_once(settings: Settings, console: Console) -> None:
 
 
 def _show(settings: Settings, console: Console) -> None:
-    from app.demo import DEMO_ACCOUNTS
+    from app.demo import DEMO_ACCOUNTS, READY_OWNER
 
     address = settings.public_url
     console.print(f"\n码牌 Mapai runs at [bold]{address}[/bold]  (API: {address}/api/openapi.json)\n")
@@ -89,6 +89,11 @@ def _show(settings: Settings, console: Console) -> None:
     for role, login, password, url in DEMO_ACCOUNTS:
         table.add_row(role, login, password, url if url.startswith("http") else f"{address}{url}")
     console.print(table)
+    old = READY_OWNER
+    console.print(
+        "\n在代办点登记这辆旧车，从头办到到账 · an old bike ready to trade in at the point:\n"
+        f"号牌 {old.plate_no}  车架号 {old.frame_no}  {old.name}  {old.id_no}  {old.phone}"
+    )
     console.print(f"\nLogs: {settings.data_dir / 'logs'}   Ctrl-C stops everything.")
 
 

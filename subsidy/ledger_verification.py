@@ -45,6 +45,17 @@ SELECT p.position, p.state, p.amount_fen,
 FROM payout p
 WHERE p.state <> 'frozen'
 """
+# A payout moves the money of its award, from the account in which the decision put it.
+PURSES = """
+SELECT p.position, l.debit, l.credit, d.account, replace(d.account, 'committed:', 'paid:') AS paid
+FROM payout p JOIN ledger_posting l ON l.payout_id = p.id AND l.kind = 'settled'
+CROSS JOIN LATERAL (
+    SELECT account FROM decision d
+    WHERE d.programme_id = p.programme_id AND d.position = p.position AND d.outcome = 'award'
+    ORDER BY d.event_no DESC LIMIT 1) d
+WHERE l.debit <> d.account OR l.credit <> replace(d.account, 'committed:', 'paid:')
+ORDER BY 1
+"""
 SEALS = """
 SELECT s.seal_no, s.sha256, e.id, e.at, e.actor, e.action, e.subject, e.detail
 FROM audit_seal s LEFT JOIN audit_entry e ON e.id = s.entry_id ORDER BY s.seal_no
@@ -100,6 +111,13 @@ def verify_money(*, connection: Connection[Any]) -> Iterator[Difference]:
                     stored=(row.settled, int(row.posted_fen)),
                     replayed=due,
                 )
+        for row in cursor.execute(PURSES).fetchall():
+            yield Difference(
+                subject=f"claim {row.position}",
+                what="accounts of the payment",
+                stored=(row.debit, row.credit),
+                replayed=(row.account, row.paid),
+            )
 
 
 def verify_trade_ins(*, connection: Connection[Any]) -> Iterator[Difference]:

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
 from psycopg import Connection
 
 from registry.base import Refusal
-from subsidy.allocation import allocate, due_boundaries, next_due
+from subsidy.allocation import allocate, next_due, next_instant
 from subsidy.business_clock import BusinessClock
 from subsidy.events import ClaimFacts, Effect, Event, EventKind
 from subsidy.queue_rows import COUNTS, LATEST_DECISION, named_rows, read_decision, write_effects, write_events
 from subsidy.rules import Rules
 from subsidy.state import State
 
-FAR = datetime(9000, 1, 1, tzinfo=UTC)
 SKEW_ALLOWED = timedelta(seconds=2)
 SCHEDULER = "scheduler"
 LOCK_PROGRAMME = """
@@ -117,12 +116,7 @@ class Turn:
 
     def next_due_at(self) -> datetime | None:
         """Return the instant at which the next boundary or expiry falls due, None where none will."""
-        if self.state.rules is None:
-            return None
-        instants = [due_at for due_at, _, _ in due_boundaries(self.state, self.state.rules, FAR)[:1]]
-        if self.state.earliest_expiry is not None:
-            instants.append(self.state.earliest_expiry)
-        return min(instants, default=None)
+        return next_instant(self.state)
 
     def save_head(self) -> None:
         """Write the head after whatever was folded."""

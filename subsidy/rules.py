@@ -133,6 +133,13 @@ class StageRules:
     opens_at: datetime
     closes_at: datetime
 
+    def __post_init__(self) -> None:
+        # One instant, one spelling: the same rules must have the same JSON and hash whatever offset they came with.
+        for name in ("opens_at", "closes_at"):
+            instant = getattr(self, name)
+            if instant.tzinfo is not None:
+                object.__setattr__(self, name, instant.astimezone(UTC))
+
     def validate(self) -> None:
         """Raise a RulesRefused where the stage by itself makes no sense."""
         if self.opens_at.tzinfo is None or self.closes_at.tzinfo is None:

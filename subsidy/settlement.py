@@ -19,6 +19,7 @@ from registry.base import Refusal
 from registry.cases import open_case
 from registry.messages import owe_message
 from registry.trade_ins import TradeIn
+from subsidy.claims import Decision
 from subsidy.ledger import PaymentPosting, book_payment
 from subsidy.notices import yuan
 from subsidy.operator import TransferAnswer
@@ -192,6 +193,7 @@ def _settle_payout(
     detail = {"bank_number": attempt.bank_number, "amount_fen": payout.amount_fen}
     record(session=session, actor=BANK, action="payout_settled", subject=f"payout:{payout.id}", detail=detail)
     session.flush()
+    committed = _purse(session=session, payout=payout)
     # Last, because the stage's balances are rows the queue wants too.
     posting = PaymentPosting(
         programme_id=payout.programme_id,
@@ -199,11 +201,28 @@ def _settle_payout(
         position=payout.position,
         at=now,
         kind="settled",
-        debit=f"committed:{payout.stage_no}",
-        credit=f"paid:{payout.stage_no}",
+        debit=committed,
+        credit=committed.replace("committed:", "paid:"),
         amount_fen=payout.amount_fen,
     )
     book_payment(session=session, posting=posting)
+
+
+def _purse(*, session: Session, payout: Payout) -> str:
+    """The account that holds the award's money: its stage's, or the reserve's for an overruled claim (law 10)."""
+    award = (
+        select(Decision.account)
+        .where(
+            Decision.programme_id == payout.programme_id,
+            Decision.position == payout.position,
+            Decision.outcome == "award",
+        )
+        .order_by(Decision.event_no.desc())
+        .limit(1)
+    )
+    account = session.scalars(award).one()
+    assert account is not None, "an award stands in an account"
+    return account
 
 
 def _tell_rejected(*, session: Session, payout: Payout, attempt: PayoutAttempt, tail: str) -> None:

@@ -168,7 +168,7 @@ def confirm_wallet(
         if wallet is not None:
             wallet.superseded_at = now
             session.flush()
-        wallet = _add_wallet(session, keyring, trade_in_id, owner_id, wallet_id=cleaned, answer=answer, now=now)
+        wallet = _add_wallet(session, keyring, trade_in, wallet_id=cleaned, answer=answer, now=now)
     if payout is not None and payout.state == "awaiting_wallet":
         payout.state = PAYOUT.after(state=payout.state, step="confirm_wallet")
         payout.problem = None
@@ -207,16 +207,15 @@ def _require_changeable(*, session: Session, trade_in_id: int) -> Payout | None:
 def _add_wallet(
     session: Session,
     keyring: Keyring,
-    trade_in_id: int,
-    person_id: int,
+    trade_in: TradeIn,
     *,
     wallet_id: str,
     answer: WalletAnswer,
     now: datetime,
 ) -> Wallet:
-    index = keyring.index(wallet_id, field="wallet")
+    index, person_id = keyring.index(wallet_id, field="wallet"), trade_in.owner_id
     wallet = Wallet(
-        trade_in_id=trade_in_id,
+        trade_in_id=trade_in.id,
         person_id=person_id,
         wallet_sealed=keyring.seal(wallet_id, field="wallet"),
         wallet_index=index,
@@ -225,12 +224,12 @@ def _add_wallet(
     )
     session.add(wallet)
     session.flush()
-    subject = f"trade_in:{trade_in_id}"
+    subject = f"trade_in:{trade_in.reference}"
     record(session=session, actor=f"person:{person_id}", action="wallet_confirmed", subject=subject)
     others = select(Wallet.person_id).where(Wallet.wallet_index == index, Wallet.person_id != person_id).limit(1)
     other = session.scalar(others)
     if other is not None:
         # One wallet for several people is how collected identities were paid out elsewhere: a person looks at it.
-        detail = {"trade_in_id": trade_in_id, "person_id": person_id, "other_person_id": other}
+        detail = {"reference": trade_in.reference, "person_id": person_id, "other_person_id": other}
         open_case(session=session, kind="wallet_shared", subject=f"wallet:{wallet.id}", detail=detail)
     return wallet

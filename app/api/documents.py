@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
+from sqlalchemy import and_, bindparam, select
 from sqlalchemy.orm import Session
 
 from registry.bikes import Bike
@@ -19,7 +19,7 @@ from registry.trade_ins import TRADE_IN, WAITS_FOR, TradeIn, photo_kinds
 from subsidy.claims import CLAIM_WORDS, Claim
 from subsidy.live import LiveState
 from subsidy.payouts import PAYOUT, Payout
-from subsidy.wallets import current_wallet
+from subsidy.wallets import Wallet
 
 LOCAL = ZoneInfo("Asia/Shanghai")
 STEPS = (
@@ -55,6 +55,29 @@ NEXT = {
     "completed": ("全部办完。补贴按排队次序决定。", "All done. The subsidy is decided in queue order."),
     "withdrawn": ("已撤回；需要时可以重新登记。", "Withdrawn; it can be opened again."),
 }
+# Everything that stands beside a trade-in, in one question: a counter asks for it after every step.
+BESIDE = (
+    select(
+        Dealer.name.label("point"),
+        FiledBike.plate_no,
+        Person,
+        Bike,
+        Wallet.tail.label("wallet_tail"),
+        Plate.plate_no.label("new_plate_no"),
+        Claim,
+        Payout,
+    )
+    .select_from(TradeIn)
+    .join(Dealer, Dealer.id == TradeIn.dealer_id)
+    .join(FiledBike, FiledBike.id == TradeIn.filed_bike_id)
+    .join(Person, Person.id == TradeIn.owner_id)
+    .outerjoin(Bike, Bike.id == TradeIn.bike_id)
+    .outerjoin(Wallet, and_(Wallet.trade_in_id == TradeIn.id, Wallet.superseded_at.is_(None)))
+    .outerjoin(Plate, Plate.application_no == TradeIn.application_no)
+    .outerjoin(Claim, Claim.trade_in_id == TradeIn.id)
+    .outerjoin(Payout, Payout.trade_in_id == TradeIn.id)
+    .where(TradeIn.id == bindparam("trade_in_id"))
+)
 
 
 def instant(moment: datetime | None) -> str | None:
@@ -64,11 +87,7 @@ def instant(moment: datetime | None) -> str | None:
 
 def trade_in_document(*, session: Session, keyring: Keyring, trade_in: TradeIn) -> dict[str, Any]:
     """Return everything about one trade-in that those entitled to it may see."""
-    filed = session.get_one(FiledBike, trade_in.filed_bike_id)
-    dealer = session.get_one(Dealer, trade_in.dealer_id)
-    owner = session.get_one(Person, trade_in.owner_id)
-    bike = session.get(Bike, trade_in.bike_id) if trade_in.bike_id is not None else None
-    wallet = current_wallet(session=session, trade_in_id=trade_in.id)
+    beside = session.execute(BESIDE, {"trade_in_id": trade_in.id}).one()
     next_zh, next_en = NEXT[trade_in.state]
     return {
         "reference": trade_in.reference,
@@ -77,18 +96,18 @@ def trade_in_document(*, session: Session, keyring: Keyring, trade_in: TradeIn) 
         "waiting_for": waiting_for(trade_in.state, trade_in.refusal),
         "next_zh": next_zh,
         "next_en": next_en,
-        "point": dealer.name,
-        "plate_no": filed.plate_no,
-        "owner": mask_name(open_name(person=owner, keyring=keyring)),
+        "point": beside.point,
+        "plate_no": beside.plate_no,
+        "owner": mask_name(open_name(person=beside.Person, keyring=keyring)),
         "refusal": trade_in.refusal,
         "photos": list(photo_kinds(session=session, trade_in_id=trade_in.id)),
         "steps": {step: instant(getattr(trade_in, step)) for step in STEPS},
         "recycling_certificate_no": trade_in.recycling_certificate_no,
-        "bike": bike_document(bike) if bike else None,
-        "new_plate_no": _new_plate_no(session, trade_in),
-        "place": _place(session, trade_in),
-        "payout": _payout(session, trade_in),
-        "wallet_tail": wallet.tail if wallet else None,
+        "bike": bike_document(beside.Bike) if beside.Bike else None,
+        "new_plate_no": beside.new_plate_no,
+        "place": _place(beside.Claim),
+        "payout": _payout(beside.Payout),
+        "wallet_tail": beside.wallet_tail,
     }
 
 
@@ -153,14 +172,7 @@ def _shown(value: Any) -> Any:
     return instant(value) if isinstance(value, datetime) else value
 
 
-def _new_plate_no(session: Session, trade_in: TradeIn) -> str | None:
-    if trade_in.state != "completed":
-        return None
-    return session.scalar(select(Plate.plate_no).where(Plate.bike_id == trade_in.bike_id))
-
-
-def _place(session: Session, trade_in: TradeIn) -> dict[str, Any] | None:
-    claim = session.scalar(select(Claim).where(Claim.trade_in_id == trade_in.id))
+def _place(claim: Claim | None) -> dict[str, Any] | None:
     if claim is None:
         return None
     return {
@@ -175,8 +187,7 @@ def _place(session: Session, trade_in: TradeIn) -> dict[str, Any] | None:
     }
 
 
-def _payout(session: Session, trade_in: TradeIn) -> dict[str, Any] | None:
-    payout = session.scalar(select(Payout).where(Payout.trade_in_id == trade_in.id))
+def _payout(payout: Payout | None) -> dict[str, Any] | None:
     if payout is None:
         return None
     return {

@@ -63,7 +63,7 @@ class Acts:
         self._hold(Wave.SECOND_BURST)
         self._require_open(2)
         closes_s = self._course.turn(closing=2, in_s=NOTICE_S + LAST_MOMENTS_S)
-        time.sleep(max(0.0, closes_s - LAST_MOMENTS_S - time.monotonic()))
+        self._police.pause(max(0.0, closes_s - LAST_MOMENTS_S - time.monotonic()))
         self._release()
         self._await(EventKind.OPENING, 3)
         self._await_claims(Wave.SECOND_BURST)
@@ -87,8 +87,8 @@ class Acts:
     def after(self) -> None:
         """Some come too late, and every wallet that is still owed is given."""
         self._complete(Wave.AFTER)
-        while self._give_some():
-            self._show.progress("钱包", 0, 1)
+        while self._wallets:
+            self._give_some()
 
     def _complete(self, wave: Wave) -> None:
         self._people.apply(self._plan.of(wave), progress=self._show.progress)
@@ -128,7 +128,7 @@ class Acts:
             elif time.monotonic() - moved_s > STALLED_AFTER_S:
                 raise ScenarioFailed(f"{now} of {target} {what}, and nothing moves")
             self._show.progress(what, now, target)
-            time.sleep(LOOK_S)
+            self._police.pause(LOOK_S)
 
     def _turn(self, *, closing: int) -> None:
         """Have one stage close and the next open soon, and wait until that stands in the queue."""
@@ -136,7 +136,13 @@ class Acts:
         self._await(EventKind.OPENING, closing + 1)
 
     def _await(self, kind: EventKind, stage: int | None) -> None:
-        self._course.await_event(kind, stage, seconds=BOUNDARY_WITHIN_S, meanwhile=self._give_some)
+        """Wait until the event stands in the queue; owners give wallets meanwhile."""
+        deadline_s = time.monotonic() + BOUNDARY_WITHIN_S
+        while not self._course.stands(kind, stage):
+            if time.monotonic() > deadline_s:
+                raise ScenarioFailed(f"{kind.value} of stage {stage} did not come within {BOUNDARY_WITHIN_S:.0f} s")
+            if not self._give_some():
+                self._police.pause(LOOK_S)
 
     def _require_open(self, stage: int) -> None:
         if self._course.stands(EventKind.CLOSING, stage):

@@ -36,18 +36,28 @@ class Reply:
 
 
 class Server:
-    """One server; each thread keeps a connection of its own. ``sent``, ``retried`` and ``sent_twice`` count requests.
-
-    Once ``closed`` is set nothing is tried again.
-    """
+    """One server, asked over connections kept open. ``sent``, ``retried`` and ``sent_twice`` count requests."""
 
     def __init__(self, address: str) -> None:
         parts = urlsplit(address)
         self._host, self._port = parts.hostname or "", parts.port
-        self._local = threading.local()
         self._lock = threading.Lock()
-        self.closed = threading.Event()
+        self._idle: list[http.client.HTTPConnection] = []
+        self._closed = threading.Event()
         self.sent = self.retried = self.sent_twice = 0
+
+    def close(self) -> None:
+        """Hang up; whatever is still being asked is not tried again."""
+        self._closed.set()
+        with self._lock:
+            for connection in self._idle:
+                connection.close()
+            self._idle.clear()
+
+    def pause(self, seconds: float) -> None:
+        """Wait. Raises ScenarioFailed at once where the server is closed: there is nothing left to wait for."""
+        if self._closed.wait(seconds):
+            raise ScenarioFailed("stopped")
 
     def get(self, path: str, *, token: str | None = None) -> Reply:
         """GET, again and again while the server is away. Raises ScenarioFailed where it stays away."""
@@ -78,31 +88,32 @@ class Server:
             try:
                 status, answer = self._once(method, path, body, headers)
             except (OSError, http.client.HTTPException) as error:
-                self._hang_up()
                 failure = repr(error)
             else:
                 if status < 500 and not _still_running(status, answer):
                     self._count(tries)
                     return Reply(status, json.loads(answer) if answer else {}, answer, tries)
                 failure = answer[:300]
-            if self.closed.wait(min(LONGEST_PAUSE_S, 0.1 * 2**tries)):
+            if self._closed.wait(min(LONGEST_PAUSE_S, 0.1 * 2**tries)):
                 break
         raise ScenarioFailed(f"{method} {path} failed again and again, the last time with {failure}")
 
     def _once(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> tuple[int, bytes]:
-        connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = http.client.HTTPConnection(self._host, self._port, timeout=TIMEOUT_S)
-            self._local.connection = connection
-        connection.request(method, path, body, dict(headers))
-        response = connection.getresponse()
-        return response.status, response.read()
-
-    def _hang_up(self) -> None:
-        connection = getattr(self._local, "connection", None)
-        if connection is not None:
+        with self._lock:
+            kept = self._idle.pop() if self._idle else None
+        connection = kept or http.client.HTTPConnection(self._host, self._port, timeout=TIMEOUT_S)
+        try:
+            connection.request(method, path, body, dict(headers))
+            response = connection.getresponse()
+            answer = response.read()
+        except BaseException:
             connection.close()
-            self._local.connection = None
+            raise
+        with self._lock:
+            self._idle.append(connection)
+        if self._closed.is_set():
+            self.close()
+        return response.status, answer
 
     def _count(self, tries: int) -> None:
         with self._lock:

@@ -7,24 +7,22 @@ has all the time it needs and a fast one waits for nothing; what is counted is t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date, timedelta
 
 import psycopg
 
 from app.clock import Clock
-from app.scenario.calls import ScenarioFailed
 from app.scenario.owners import CUT_OFF
 from app.scenario.sizes import StageSize
 from subsidy.events import EventKind
 from subsidy.queue import append_event, create_programme, publish_version
 from subsidy.rules import Rules, StageRules
 
-WAIT_S = 0.1
 STAGES = 3
 # Real seconds in which late words of the police still count for their stage.
-LATE_WINDOW_S = 10.0
+LATE_WINDOW_S = 14.0
 
 
 class Course:
@@ -119,22 +117,6 @@ class Course:
         ).fetchone()
         self._connection.commit()
         return bool(row and row[0])
-
-    def await_event(
-        self,
-        kind: EventKind,
-        stage: int | None = None,
-        *,
-        seconds: float,
-        meanwhile: Callable[[], bool] = lambda: False,
-    ) -> None:
-        """Wait until the event stands in the queue; ``meanwhile`` does a little of something else, if there is."""
-        deadline = time.monotonic() + seconds
-        while not self.stands(kind, stage):
-            if time.monotonic() > deadline:
-                raise ScenarioFailed(f"{kind.value} of stage {stage} did not come within {seconds:.0f} s")
-            if not meanwhile():
-                time.sleep(WAIT_S)
 
     def positions(self, references: Iterable[str]) -> list[int]:
         """Return the positions of completed trade-ins, in order."""

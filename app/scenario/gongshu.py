@@ -12,7 +12,7 @@ import shutil
 import signal
 import socket
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ from app.clock import Clock, real
 from app.config import PORTS, Settings
 from app.platform_run import Platform
 from app.scenario.calls import ScenarioFailed
-from app.scenario.play import Play
+from app.scenario.play import Afterwards, Play
 from app.scenario.showing import Show
 from app.serving import Misbehaviour
 from app.startup import CannotStart
@@ -43,12 +43,12 @@ def run(
     trade_ins: int = TRADE_INS,
     filings: int = FILINGS,
     keep: bool = False,
-    tamper: Callable[[Settings], None] | None = None,
+    afterwards: Afterwards | None = None,
 ) -> int:
     """Run the scenario; return 0 where every rule held and every count came out as predicted, else 1.
 
-    With ``keep`` the data folder stays, with logs and database. ``tamper`` is called when all is done and before
-    anything is checked, so that a test can show that the checks see what was changed.
+    With ``keep`` the data folder stays, with logs and database. ``afterwards`` is called when all was checked, with a
+    way to check once more: whoever changes the books meanwhile learns whether the checks see it.
     """
     show = Show()
     with _folder(keep=keep, show=show) as folder, _stopped_by_signals():
@@ -63,17 +63,17 @@ def run(
                 platform.start_web()
                 platform.start_scheduler()
             try:
-                return _perform(platform, play, tamper)
+                return _perform(platform, play, afterwards)
             except ScenarioFailed as failed:
                 show.say(f"[red]✗[/red] 中止：{failed}")
                 return 1
 
 
-def _perform(platform: Platform, play: Play, tamper: Callable[[Settings], None] | None) -> int:
+def _perform(platform: Platform, play: Play, afterwards: Afterwards | None) -> int:
     """Play in a thread while this one keeps the platform running."""
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="play") as pool:
         try:
-            played: Future[int] = pool.submit(play.perform, tamper=tamper)
+            played: Future[int] = pool.submit(play.perform, afterwards=afterwards)
             platform.watch(until=played.done)
             return played.result()
         finally:

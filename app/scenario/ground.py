@@ -83,10 +83,9 @@ def import_list(settings: Settings, *, seed: int, count: int, folder: Path, prog
         raise ScenarioFailed(f"of {count} filings {report.stored} were stored: {report.counts}")
 
 
-def tell_police(settings: Settings, *, rows: Iterable[FilingRow], count: int, progress: Progress) -> None:
+def tell_police(police: Server, *, district: str, rows: Iterable[FilingRow], count: int, progress: Progress) -> None:
     """Load the plates of the list into the police's stub."""
-    police = Server(settings.plates_url)
-    records = (asdict(plate_record(row, district=settings.district)) for row in rows)
+    records = (asdict(plate_record(row, district=district)) for row in rows)
     done = 0
     while block := list(islice(records, PLATES_AT_ONCE)):
         reply = police.post("/demo/plates", block)

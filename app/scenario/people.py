@@ -30,10 +30,14 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(slots=True, kw_only=True)
 class Walk:
-    """One trade-in under way. ``told`` is the place the counter was told when the plate came at once, else None."""
+    """One trade-in under way. ``told`` is the place the counter was told when the plate came at once, else None.
+
+    ``cancelled`` says that the counter was told at once that the old plate is cancelled.
+    """
 
     planned: Planned
     reference: str
+    cancelled: bool = False
     told: dict[str, Any] | None = None
 
 
@@ -103,8 +107,9 @@ class People:
         }
         opened = _expect(self._counter(planned, "", document, "open"), 201)
         at = f"/{opened['reference']}"
+        walk = Walk(planned=planned, reference=opened["reference"])
         with self._lock:
-            self.walks[planned.number] = Walk(planned=planned, reference=opened["reference"])
+            self.walks[planned.number] = walk
         if opened["state"] == "opened":  # the police could not be reached
             opened = _expect(self._counter(planned, f"{at}/verification", None, "verify"), 200)
         if opened["state"] != "old_bike_verified":
@@ -118,11 +123,14 @@ class People:
             "complete": True,
         }
         _expect(self._counter(planned, f"{at}/receipt", receipt, "receive"), 200)
-        _expect(self._counter(planned, f"{at}/old-plate-cancellation", None, "cancel"), 200, 202)
+        told = _expect(self._counter(planned, f"{at}/old-plate-cancellation", None, "cancel"), 200, 202)
+        walk.cancelled = told["state"] == "old_plate_cancelled"
 
     def _buy(self, planned: Planned) -> None:
-        at = f"/{self.walks[planned.number].reference}"
-        self._await_cancellation(planned, at)
+        walk = self.walks[planned.number]
+        at = f"/{walk.reference}"
+        if not walk.cancelled:
+            self._await_cancellation(planned, at)
         sale = {"vehicle_code": planned.vehicle_code, "invoice_no": f"2633{planned.number:010d}", **PRICE}
         _expect(self._counter(planned, f"{at}/sale", sale, "sell"), 200)
         if planned.wallet is WalletPlan.BEFORE:
@@ -136,7 +144,7 @@ class People:
                 return
             if state != "cancel_requested" or time.monotonic() > deadline:
                 raise ScenarioFailed(f"{at[1:]} stands at {state}: its old plate was not cancelled in time")
-            time.sleep(ASK_AGAIN_S)
+            self.web.pause(ASK_AGAIN_S)
 
     def _apply(self, planned: Planned) -> None:
         walk = self.walks[planned.number]

@@ -35,7 +35,7 @@ REFUSED_WALLETS = ("frozen", "mismatch", "unknown")
 FAILING_WALLETS = ("full_once", "closed_later", "full")
 ODD_WALLETS = (
     *("phone", "pending", "never", "twice", "late", "out_of_order"),
-    *("silent", "lost", "not_final", "error_after"),
+    *("silent", "not_final", "error_after", "slow"),
 )
 SHARE_BEFORE, SHARE_REFUSED, SHARE_FAILING, SHARE_ODD = 0.55, 0.05, 0.03, 0.03
 

@@ -32,6 +32,9 @@ UNPAID = "SELECT count(*) FROM payout WHERE state NOT IN ('settled', 'withdrawn'
 UNSENT = "SELECT count(*) FROM message WHERE state = 'owed'"
 CLEAN_DAYS = "SELECT day FROM bank_statement WHERE (findings->>'clean')::boolean"
 
+# Called when all was checked, with the settings and with what checks once more and returns the exit code.
+Afterwards = Callable[[Settings, Callable[[], int]], None]
+
 
 class Play:
     """One performance. ``perform`` runs it in any thread; ``close`` from another makes it give up soon."""
@@ -47,10 +50,10 @@ class Play:
 
     def close(self) -> None:
         """Have whatever still asks a server give up."""
-        self._web.closed.set()
-        self._police.closed.set()
+        self._web.close()
+        self._police.close()
 
-    def perform(self, *, tamper: Callable[[Settings], None] | None) -> int:
+    def perform(self, *, afterwards: Afterwards | None) -> int:
         """Play it all and return the exit code. Raises ScenarioFailed where it cannot go on."""
         conninfo = psycopg_conninfo(self._settings, application="mapai-scenario")
         with psycopg.connect(conninfo) as connection:
@@ -59,9 +62,10 @@ class Play:
             course = self._course(connection, plan, people)
             self._programme(plan, people, course)
             self._money(connection, plan, people)
-            if tamper is not None:
-                tamper(self._settings)
-            return self._verdict(connection, plan, people, course)
+            verdict = self._verdict(connection, plan, people, course)
+            if afterwards is not None:
+                afterwards(self._settings, lambda: self._verdict(connection, plan, people, course))
+            return verdict
 
     def _plan(self) -> Plan:
         seed, count = self._seed, self._filings
@@ -71,7 +75,9 @@ class Play:
             folder = self._settings.data_dir
             ground.import_list(self._settings, seed=seed, count=count, folder=folder, progress=self._show.progress)
             rows = ground.filing_list(seed=seed, count=count)
-            ground.tell_police(self._settings, rows=rows, count=count, progress=self._show.progress)
+            ground.tell_police(
+                self._police, district=self._settings.district, rows=rows, count=count, progress=self._show.progress
+            )
         return plan
 
     def _prepare(self, plan: Plan) -> People:
@@ -134,7 +140,7 @@ class Play:
             failed = [walk for walk in walks if self._came_back(people, walk)]
             people.mend_wallets([walk.planned for walk in failed])
             walks = [walk for walk in walks if walk not in failed]
-            time.sleep(LOOK_S)
+            self._web.pause(LOOK_S)
 
     def _came_back(self, people: People, walk: Walk) -> bool:
         """Ask as the owner whether the money came back."""
@@ -155,7 +161,7 @@ class Play:
             if time.monotonic() > deadline:
                 missing = ", ".join(str(day) for day in sorted(days - clean)[:5])
                 raise ScenarioFailed(f"no clean statement of {missing}")
-            time.sleep(LOOK_S)
+            self._web.pause(LOOK_S)
 
     def _verdict(self, connection: psycopg.Connection, plan: Plan, people: People, course: Course) -> int:
         engine = engine_for(self._settings, application="mapai-scenario")

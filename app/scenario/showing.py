@@ -45,7 +45,7 @@ class Show:
         """Show bars while it lasts, then one line with the seconds it took."""
         begun_s = time.monotonic()
         columns = (TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn())
-        with Bars(*columns, console=self._console, transient=True) as bars:
+        with Bars(*columns, console=self._console, transient=True, disable=not self._console.is_terminal) as bars:
             self._bars, self._tasks = bars, {}
             yield
         self._bars = None

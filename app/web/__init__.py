@@ -7,7 +7,8 @@ from typing import Any
 from flask import Flask, abort, request
 from flask_wtf.csrf import CSRFProtect
 
-from app.auth import COOKIE, current_account
+from app.auth import COOKIE, Caller, current_account
+from app.errors import as_refusal
 from app.web import board, claims, front, owner, point, point_stock, signing_in  # noqa: F401  (they add the routes)
 from app.web.blueprint import asset, current_look, look_url, web
 from app.web.error_words import error_words
@@ -46,10 +47,22 @@ def register(app: Flask) -> None:
             "look": current_look(),
             "place": place,
             "role_words": ROLE_WORDS,
-            "account": current_account() if COOKIE in request.cookies else None,
+            "account": _shown_account(),
         }
 
     app.register_blueprint(web)
+
+
+def _shown_account() -> Caller | None:
+    """Who is reading, for the page's head; nobody where the database cannot say, so that an error can be told."""
+    if COOKIE not in request.cookies:
+        return None
+    try:
+        return current_account()
+    except Exception as error:
+        if as_refusal(error) is None:
+            raise
+        return None
 
 
 @web.before_request

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from flask import current_app, render_template
+from flask import render_template
 from werkzeug.wrappers import Response
 
 from app.access import STAFF, requires
 from app.context import settings
 from app.db import db
-from app.snapshot import Snapshot
 from app.web.blueprint import web
 from app.web.board_figures import CASE_WORDS, RECENT, Figures, claims_page, figures, open_cases, sub_districts
 from app.web.front import tagged
+from app.web.remembered import remembered
 from app.web.stage_card import stage_card
 from app.web.wording import count, moment, percent, share, stage_name, window, yuan
 from subsidy.claims import CLAIM_WORDS
@@ -112,11 +112,7 @@ def steady() -> None:
 
 
 def _seen() -> dict[str, Any]:
-    snapshot = current_app.extensions.get(SNAPSHOT)
-    if snapshot is None:
-        snapshot = current_app.extensions.setdefault(SNAPSHOT, Snapshot(_read))
-    seen: dict[str, Any] = snapshot.get()
-    return seen
+    return remembered(SNAPSHOT, _read)
 
 
 def _read() -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.web.trade_in_record import Record
@@ -156,8 +156,7 @@ def events_of(*, session: Session, record: Record, to_business: Callable[[dateti
         }
         for row in queue
     ]
-    subjects = (f"trade_in:{trade_in.reference}", f"trade_in:{trade_in.id}")
-    deeds = session.scalars(select(AuditEntry).where(or_(*(AuditEntry.subject == each for each in subjects))))
+    deeds = session.scalars(select(AuditEntry).where(AuditEntry.subject == f"trade_in:{trade_in.reference}"))
     told += [
         {"at": to_business(row.at), "who": _who(row.actor, record), "what": DEEDS.get(row.action, row.action)}
         for row in deeds

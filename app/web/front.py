@@ -15,6 +15,7 @@ from app.live import live
 from app.web.blueprint import web
 from app.web.checking import check_bike
 from app.web.forms import Form
+from app.web.remembered import remembered
 from app.web.stage_card import stage_card
 from registry.base import Refusal
 from registry.dealers import Dealer, list_points
@@ -97,7 +98,11 @@ def points() -> Response:
 
 
 def sub_districts() -> list[tuple[str, int]]:
-    """Return each sub-district with its number of licensed points, most first."""
+    """Return each sub-district with its number of licensed points, most first; at most a second old."""
+    return remembered("mapai.sub_districts", _read_sub_districts)
+
+
+def _read_sub_districts() -> list[tuple[str, int]]:
     number = func.count()
     rows = db.session.execute(
         select(Dealer.sub_district, number)

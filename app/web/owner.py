@@ -127,6 +127,7 @@ def _page(record: Record, form: Form) -> str:
     return render_template(
         "own_trade_in.html",
         form=form if _may_choose_wallet(record) else None,
+        sent=form,
         messages=_messages(record),
         others=len(_own()) - 1,
         **_progress(record),

@@ -30,7 +30,7 @@ from registry.receiving import add_photo
 from registry.stocking import list_stock
 from registry.trade_ins import PHOTO_KINDS, TRADE_IN, TradeIn, TradeInPhoto, get_trade_in
 
-A_PAGE = 30
+A_PAGE = 20
 OPENING_FIELDS = ("plate_no", "owner_name", "owner_id_no", "owner_phone")
 TYPED_INCOMPLETE = 422
 

@@ -11,7 +11,7 @@ from app.clock import real
 from app.db import db
 from app.errors import status_of
 from app.web.blueprint import local_path, web
-from app.web.demo_accounts import demo_accounts
+from app.web.demo_accounts import demo_accounts, demo_owner
 from app.web.forms import Form
 from registry.base import Refusal
 
@@ -75,4 +75,4 @@ def leave() -> Response:
 
 def _page(form: Form) -> str:
     back = local_path(request.args.get("next"), otherwise="")
-    return render_template("sign_in.html", form=form, back=back, demo_accounts=demo_accounts())
+    return render_template("sign_in.html", form=form, back=back, demo_accounts=demo_accounts(), demo_owner=demo_owner())

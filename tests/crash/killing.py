@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
 import threading
-from collections.abc import Callable
+import time
 from pathlib import Path
 
 from app import postgres
@@ -16,6 +17,7 @@ from app.platform_run import Platform
 ONCE = ("worker", "web", "scheduler", "postgres")
 AGAIN = ("scheduler", "postgres")
 LATEST_S = 0.1
+PATIENCE_S = 30.0
 
 
 class Killer:
@@ -44,16 +46,25 @@ class Killer:
             timer.join()
 
     def _kill(self, name: str) -> None:
-        find: dict[str, Callable[[], int | None]] = {
-            "worker": lambda: self._random.choice(workers_of(self._platform.supervisor.pid_of("web"))),
-            "web": lambda: self._platform.supervisor.pid_of("web"),
-            "scheduler": lambda: self._platform.supervisor.pid_of("scheduler"),
-            "postgres": lambda: postgres.postmaster_pid(self._platform.settings.data_dir),
-        }
-        pid = find[name]()
-        assert pid is not None
-        os.kill(pid, signal.SIGKILL)
-        self.killed.append(name)
+        """Kill it, once it is there: it may still be coming back from the last time."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            with contextlib.suppress(ProcessLookupError):
+                pid = self._find(name)
+                if pid is not None:
+                    os.kill(pid, signal.SIGKILL)
+                    self.killed.append(name)
+                    return
+            assert time.monotonic() < deadline, f"{name} did not come back"
+            time.sleep(0.05)
+
+    def _find(self, name: str) -> int | None:
+        if name == "postgres":
+            return postgres.postmaster_pid(self._platform.settings.data_dir)
+        if name == "worker":
+            workers = workers_of(self._platform.supervisor.pid_of("web"))
+            return self._random.choice(workers) if workers else None
+        return self._platform.supervisor.pid_of(name)
 
 
 def workers_of(web: int) -> list[int]:

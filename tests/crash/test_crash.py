@@ -42,7 +42,7 @@ CONNECTIONS, PAUSE_S = 32, 0.1
 RUSH_S, REPEAT_S, SETTLE_S = 150.0, 60.0, 90.0
 # What the scheduler still has to do, once the rush is over.
 UNDONE = """
-SELECT (SELECT count(*) FROM trade_in WHERE state = 'plate_applied')
+SELECT (SELECT count(*) FROM trade_in WHERE state = 'plate_applied' AND asked_at IS NOT NULL)
      + (SELECT count(*) FROM payout p WHERE p.state IN ('owed', 'in_flight')
         OR (p.state = 'awaiting_wallet' AND EXISTS (SELECT FROM wallet w WHERE w.trade_in_id = p.trade_in_id)))
      + (SELECT count(*) FROM audit_entry e WHERE NOT EXISTS (SELECT FROM audit_seal s WHERE s.entry_id = e.id))

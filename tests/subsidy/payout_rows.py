@@ -19,6 +19,7 @@ from registry.messages import Message
 from registry.people import know_person
 from registry.sealing import Keyring
 from registry.trade_ins import TradeIn
+from subsidy.claims import Decision
 from subsidy.dispatch import ask_next, pay_next
 from subsidy.ledger import add_to_balances, balances
 from subsidy.operator import PayoutOperator, Statement, TransferAnswer, WalletAnswer
@@ -146,7 +147,16 @@ class Books:
                 state=state,
                 owed_since=NOW,
             )
-            session.add(payout)
+            decision = Decision(
+                programme_id=self.programme_id,
+                position=trade_in_id,
+                event_no=trade_in_id,
+                outcome="award",
+                stage_no=1,
+                amount_fen=amount_fen,
+                account="committed:1",
+            )
+            session.add_all([payout, decision])
             session.flush()
             changes = (("appropriation", -amount_fen), ("committed:1", amount_fen))
             add_to_balances(session=session, programme_id=self.programme_id, changes=changes)

@@ -19,7 +19,7 @@ from tests.subsidy.slow_model import SlowQueue
 
 DAWN = datetime(2026, 6, 15, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-EXAMPLES = 250
+EXAMPLES = 150
 
 
 @st.composite

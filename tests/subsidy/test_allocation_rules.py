@@ -174,3 +174,16 @@ def test_the_invariants_notice(damage: Callable[[State], None]) -> None:
     assert check_invariants(state) == []
     damage(state)
     assert check_invariants(state)
+
+
+def test_the_rest_of_carried_money_counts_at_the_next_carrying() -> None:
+    """300 yuan twice into a stage of 200: one place, then two."""
+    state = running()
+    number, later = state.event_no, OPENS + 32 * DAY
+    boundaries = [(EventKind.CLOSING, 1), (EventKind.OPENING, 2), (EventKind.SETTLING, 1)]
+    allocate(state, [Event(number + n, kind, later, stage=of) for n, (kind, of) in enumerate(boundaries, start=1)])
+    second = state.stages[1]
+    assert (second.carried_in_fen, second.carried_places, second.rest_fen) == (30_000, 1, 10_000)
+    allocate(state, [Event(number + 4, EventKind.RETURN, later, position=1)])
+    assert (second.carried_in_fen, second.carried_places, second.rest_fen) == (60_000, 3, 0)
+    assert check_invariants(state) == []

@@ -96,6 +96,8 @@ def check_page(page: TestResponse) -> Markup:
     assert twice == [], (where, twice)
     for name, target in markup.references:
         assert target in markup.ids, (where, name, target)
+    for link in markup.links:
+        assert not link.startswith("#") or link[1:] in markup.ids, (where, link)
     for found in markup.fields:
         assert found["in_label"] or found.get("id") in markup.labels or found.get("aria-label"), (where, found)
     policy = page.headers["Content-Security-Policy"]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from urllib.parse import urldefrag, urlsplit
 
 import pytest
 from flask import Flask
+from sqlalchemy.engine import make_url
 
 from app.access import rule_of
+from app.auth import COOKIE
 from tests.web.markup import check_page
 from tests.web.scene import STAFF, Browser, Scene
 
@@ -117,6 +120,22 @@ def test_a_broken_page_shows_no_traceback(running, monkeypatch):
     check_page(page)
     assert "ZeroDivisionError" not in page.text
     assert "我们这边出了错" in page.text
+
+
+@pytest.mark.parametrize("signed_in", [False, True])
+def test_a_database_that_is_away_is_told_in_plain_words(scene, signed_in):
+    away = make_url(scene.settings.database_url).set(database="nowhere_at_all")
+    scene.settings = replace(scene.settings, database_url=away.render_as_string(hide_password=False))
+    browser = Browser(scene.app())
+    if signed_in:
+        browser.client.set_cookie(COOKIE, "a token that was good a minute ago")
+    page = browser.open("/")
+    assert page.status_code == 503
+    assert page.headers["Retry-After"]
+    check_page(page)
+    assert "系统暂时忙不过来" in browser.text
+    assert "不会重复办理" in browser.text
+    assert "再试一次" in browser.text
 
 
 def test_the_pages_of_a_district_without_programme_are_sound(scene):

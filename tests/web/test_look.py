@@ -69,10 +69,11 @@ def test_a_forged_look_is_the_standard(running):
 def test_static_files_are_kept_for_ever_under_their_hash(running):
     client = running.app().test_client()
     address = re.search(r'href="(/assets/pages\.css\?v=\w+)"', client.get("/").text)[1]
-    answer = client.get(address)
+    answer = client.get(address, buffered=True)
     assert answer.status_code == 200
     assert "max-age=31536000" in answer.headers["Cache-Control"]
     assert client.get("/assets/../blueprint.py").status_code == 404
+    answer.close()
 
 
 class TestWording:

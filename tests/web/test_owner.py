@@ -82,8 +82,9 @@ def test_while_the_bank_is_silent_no_change_of_wallet_is_offered(owning, pay):
     for words in ("正在等银行答复", "您现在不用做什么", "我们不会再付第二次", "等银行"):
         assert words in page.text
     assert 'name="wallet_id"' not in page.text
-    late = browser.client.post(target, data={**hidden, "wallet_id": "W2"})
+    late = browser.client.post(target, data={**hidden, "wallet_id": "W20002"})
     assert late.status_code == 409
+    check_page(late)
     assert "现在不能更换钱包" in late.text
     live = browser.open(f"/my/{reference}/live")
     assert "正在等银行答复" in live.text
@@ -99,7 +100,7 @@ def test_a_rejected_payment_asks_for_another_wallet(owning, pay):
     check_page(page)
     assert "换一个收款钱包" in page.text
     assert "钱包余额已满" in page.text
-    browser.send(action="/wallet", wallet_id="W3")
+    browser.send(action="/wallet", wallet_id="W30003")
     assert pay() == "settled"
     assert "已到账" in browser.open("/my").text
 

@@ -123,6 +123,16 @@ class TestNo:
         assert 'value="HS778899"' in page.text
         assert 'value="yes" checked' in page.text
 
+    def test_a_bike_that_is_not_complete(self, running, point):
+        owner = running.owner()
+        point.open_trade_in(owner)
+        point.send_photos()
+        page = point.send(action="/receipt", frame_no=owner.frame_no, recycling_certificate_no="HS778899")
+        assert page.status_code == 422
+        check_page(page)
+        assert "旧车不完整" in page.text
+        assert 'href="#f-complete"' in page.text
+
     def test_a_price_that_does_not_add_up(self, running, point):
         owner = running.owner()
         bike = running.district.stock(running.dealer)
