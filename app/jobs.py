@@ -39,11 +39,12 @@ ASKERS = 4
 # What one run takes on; the rest waits for the next slot, so that no run lasts for long.
 MOST_PAYMENTS = 400
 MOST_QUESTIONS = 100
-MESSAGES_AT_ONCE = 100
-MOST_MESSAGES = 1000
+MESSAGES_AT_ONCE = 400
+MOST_MESSAGES = 2000
 SEALS_AT_ONCE = 5000
 POLICE_ANSWER_WITHIN = timedelta(seconds=4)
 FORGET_SIGN_INS = text("DELETE FROM sign_in WHERE expires_at < clock_timestamp() - interval '1 day'")
+FORGET_ATTEMPTS = text("DELETE FROM sign_in_attempt WHERE at < clock_timestamp() - interval '1 day'")
 FORGET_FIRST_ANSWERS = text("DELETE FROM first_answer WHERE created_at < clock_timestamp() - interval '7 days'")
 
 
@@ -165,7 +166,7 @@ def send_messages(equipment: Equipment) -> str | None:
             go_on=equipment.leads,
         )
         sent += taken
-        if taken < MESSAGES_AT_ONCE:
+        if not taken:
             break
     return f"{sent} sent" if sent else None
 
@@ -208,9 +209,10 @@ def clean_up(equipment: Equipment) -> str | None:
     """Forget sign-ins that have ended, first answers nobody will ask for again, and runs long over."""
     with equipment.engine.begin() as connection:
         sign_ins = connection.execute(FORGET_SIGN_INS).rowcount
+        attempts = connection.execute(FORGET_ATTEMPTS).rowcount
         answers = connection.execute(FORGET_FIRST_ANSWERS).rowcount
     runs = job_fence.forget(engine=equipment.engine)
-    return _words(Counter(sign_ins=sign_ins, first_answers=answers, runs=runs))
+    return _words(Counter(sign_ins=sign_ins, sign_in_attempts=attempts, first_answers=answers, runs=runs))
 
 
 def _ask_cancellation(equipment: Equipment, reference: str) -> str:

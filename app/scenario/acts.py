@@ -87,8 +87,8 @@ class Acts:
     def after(self) -> None:
         """Some come too late, and every wallet that is still owed is given."""
         self._complete(Wave.AFTER)
-        while self._wallets:
-            self._give_some()
+        due, self._wallets = self._wallets, []
+        self._people.give_wallets(due, progress=self._show.progress)
 
     def _complete(self, wave: Wave) -> None:
         self._people.apply(self._plan.of(wave), progress=self._show.progress)
@@ -163,5 +163,5 @@ class Acts:
 
     def _give_some(self) -> bool:
         due, self._wallets = self._wallets[:WALLETS_AT_ONCE], self._wallets[WALLETS_AT_ONCE:]
-        self._people.give_wallets(due)
+        self._people.give_wallets(due, progress=self._show.progress)
         return bool(due)

@@ -70,9 +70,9 @@ class People:
         """Apply for the new plate of each; some plates come at once, others later."""
         self._each(what, trade_ins, self._apply, progress)
 
-    def give_wallets(self, trade_ins: list[Planned]) -> None:
+    def give_wallets(self, trade_ins: list[Planned], *, progress: Progress) -> None:
         """Have each owner give the wallet that is due now; what the bank refuses is mended by giving another."""
-        self._each("钱包", trade_ins, self._give_wallet, lambda *_: None)
+        self._each("留钱包", trade_ins, self._give_wallet, progress)
 
     def mend_wallets(self, trade_ins: list[Planned]) -> None:
         """Have each owner whose money came back give another wallet."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import psycopg
 from sqlalchemy.orm import Session
+from stamina.instrumentation import get_on_retry_hooks, set_on_retry_hooks
 
 from app.clients.ecny.client import BankClient
 from app.clients.signing import HmacSm3
@@ -23,7 +25,7 @@ from app.scenario.people import People, Walk
 from app.scenario.plan import Plan, WalletPlan, make_plan
 from app.scenario.showing import Show
 
-STALLED_AFTER_S = 120.0
+STALLED_AFTER_S = 180.0
 LOOK_S = 0.5
 # A stage is announced for this many times what its wave should take, and never less.
 WINDOW_FACTOR, LEAST_WINDOW_S = 6.0, 180.0
@@ -168,7 +170,7 @@ class Play:
         bank = BankClient(base_url=self._settings.ecny_url, signer=HmacSm3(self._settings.ecny_key))
         wanted = expected(plan)
         try:
-            with self._show.phase("全部重算、逐条检查"):
+            with self._show.phase("全部重算、逐条检查"), _quiet_retries():
                 with Session(engine) as session:
                     found = read_counts(
                         connection=connection,
@@ -201,6 +203,17 @@ class Play:
         broken = sum(bool(each.broken) for each in checked)
         self._show.say("[red]有规则被破坏[/red]" if broken else "[green]全部规则成立[/green]")
         return 1 if broken else 0
+
+
+@contextmanager
+def _quiet_retries() -> Iterator[None]:
+    """Leave out of the verdict that the bank's door, which misbehaves on purpose, was knocked at twice."""
+    hooks = get_on_retry_hooks()
+    set_on_retry_hooks(())
+    try:
+        yield
+    finally:
+        set_on_retry_hooks(hooks)
 
 
 def _count(connection: psycopg.Connection, query: str) -> int:

@@ -16,7 +16,8 @@ def _connection() -> psycopg.Connection:
     """A connection for each server thread, kept: the quickest a plain endpoint can be."""
     if not hasattr(_own, "connection"):
         _own.connection = psycopg.connect(os.environ["REFERENCE_CONNINFO"], autocommit=True, prepare_threshold=0)
-    return _own.connection
+    connection: psycopg.Connection = _own.connection
+    return connection
 
 
 @app.get("/health")

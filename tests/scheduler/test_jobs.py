@@ -221,3 +221,23 @@ def test_the_pace_is_kept_by_many_threads() -> None:
 def test_statements_are_asked_for_at_a_pace_that_fits_the_clock(factor: float, seconds: int) -> None:
     [job] = [job for job in jobs_for(Clock(factor=factor)) if job.name == "statements"]
     assert job.every == timedelta(seconds=seconds)
+
+
+def test_what_nobody_will_ask_for_again_is_forgotten(settings: Settings, place: Place, engine: Engine) -> None:
+    """Old sign-in tries, first answers and job runs go; what is fresh stays."""
+    with engine.begin() as connection:
+        for age in ("3 days", "1 minute"):
+            at = text(f"clock_timestamp() - interval '{age}'")
+            connection.execute(
+                text(f"INSERT INTO sign_in_attempt (login, address, at) VALUES ('a', '127.0.0.1', {at})")
+            )
+        for age in ("9 days", "1 minute"):
+            connection.execute(
+                text(
+                    "INSERT INTO first_answer (actor, key, request_sha256, status, created_at)"
+                    f" VALUES ('a', '{age}', 'x', 200, clock_timestamp() - interval '{age}')"
+                )
+            )
+    with scheduling(settings, place.app.extensions["mapai.partners"]):
+        for table in ("sign_in_attempt", "first_answer"):
+            eventually(lambda table=table: one(engine, text(f"SELECT count(*) FROM {table}")) == 1)
