@@ -19,7 +19,7 @@ from app.clients.ecny.fake import FakeBank
 from app.clients.ecny.server import Options as BankOptions
 from app.clock import Clock
 from app.config import Settings
-from app.jobs import jobs_for
+from app.jobs import clean_up, jobs_for
 from app.pace import Pace
 from app.partners import Partners
 from app.scheduler import Scheduler
@@ -238,6 +238,8 @@ def test_what_nobody_will_ask_for_again_is_forgotten(settings: Settings, place: 
                     f" VALUES ('a', '{age}', 'x', 200, clock_timestamp() - interval '{age}')"
                 )
             )
-    with scheduling(settings, place.app.extensions["mapai.partners"]):
-        for table in ("sign_in_attempt", "first_answer"):
-            eventually(lambda table=table: one(engine, text(f"SELECT count(*) FROM {table}")) == 1)
+    scheduler = Scheduler(settings=settings, partners=place.app.extensions["mapai.partners"])
+    assert clean_up(scheduler._equipment) == "1 first_answers, 1 sign_in_attempts"
+    for table in ("sign_in_attempt", "first_answer"):
+        assert one(engine, text(f"SELECT count(*) FROM {table}")) == 1
+    scheduler._engine.dispose()
