@@ -30,6 +30,9 @@ __all__ = [
 ]
 
 
+LONGEST_PLATE_NO = 16
+
+
 class ApplicationUnknown(Refusal):
     """No trade-in applied for a plate under this number."""
 
@@ -201,6 +204,8 @@ def _known_outcome(
 ) -> Completed | Refusal | None:
     """Return the answer to a completion that needs no new claim; None where it must take its position now."""
     if row is None:
+        # Perhaps a plate issued after all, under an application refused before: a person has to know.
+        _contradiction(connection, completion, "application_unknown")
         return ApplicationUnknown(application_no=completion.application_no)
     if row.trade_in_id not in locked:
         return TradeInLocked()
@@ -214,6 +219,8 @@ def _known_outcome(
         return _contradiction(connection, completion, "plate_of_another_person")
     if completion.vehicle_code != row.vehicle_code:
         return _contradiction(connection, completion, "plate_for_another_bike")
+    if len(completion.plate_no) > LONGEST_PLATE_NO:
+        return _contradiction(connection, completion, "plate_no_too_long")
     return _contradiction(connection, completion, "bike_claimed_before") if row.claimed_before else None
 
 
@@ -242,10 +249,10 @@ def _standing(row: Any) -> Completed:
 
 def _contradiction(connection: Connection[Any], completion: Completion, why: str) -> Refusal:
     """Open a case for staff, committed with the batch, and return the refusal."""
-    detail = {"why": why, "plate_no": completion.plate_no, "vehicle_code": completion.vehicle_code}
+    detail = {"why": why, "plate_no": completion.plate_no[:40], "vehicle_code": completion.vehicle_code[:40]}
     connection.execute(
         "INSERT INTO staff_case (kind, subject, detail) VALUES ('completion_differs', %s, %s)"
         " ON CONFLICT (kind, subject) WHERE closed_at IS NULL DO NOTHING",
-        (f"application:{completion.application_no}", json.dumps(detail)),
+        (f"application:{completion.application_no}"[:60], json.dumps(detail)),
     )
     return CompletionDiffers(application_no=completion.application_no)

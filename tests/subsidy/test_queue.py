@@ -112,6 +112,7 @@ class TestAdmit:
             lambda word: {"issued_at": word.issued_at + timedelta(seconds=1)},
             lambda word: {"holder_index": b"x" * 32},
             lambda word: {"vehicle_code": "119322000000099"},
+            lambda word: {"plate_no": "B" * 200},
         ],
     )
     def test_another_word_under_the_same_number_is_a_case(self, connection, clock, keyring, change: Callable):
@@ -139,6 +140,14 @@ class TestAdmit:
         assert [type(outcome) for outcome in outcomes] == [Completed, ApplicationUnknown, CompletionDiffers, Completed]
         assert [outcome.position for outcome in outcomes if isinstance(outcome, Completed)] == [1, 2]
         assert differences(connection) == []
+
+    def test_a_plate_issued_under_a_number_nobody_knows_is_a_case(self, connection, clock):
+        word = Completion(
+            application_no="A" * 300, plate_no="B1", issued_at=NOW, holder_index=b"", vehicle_code="x" * 300
+        )
+        (answer,) = admit(connection=connection, completions=[word], clock=clock, district=DISTRICT)
+        assert isinstance(answer, ApplicationUnknown)
+        assert connection.execute("SELECT detail ->> 'why' FROM staff_case").fetchall() == [("application_unknown",)]
 
     def test_a_locked_trade_in_is_skipped_and_stays_possible(self, settings, connection, clock, keyring):
         programme(connection, clock, places=9)
