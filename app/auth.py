@@ -19,7 +19,11 @@ from werkzeug.security import check_password_hash, generate_password_hash
 from app.clock import real
 from app.db import db
 from app.refusals import TooManyAttempts, WrongCredentials
-from registry.accounts import Account, SignIn, SignInAttempt
+from registry.accounts import Account, SignIn, SignInAttempt, owner_account
+from registry.audit import record
+from registry.one_time_codes import who_holds
+from registry.people import mask_name, open_name
+from registry.sealing import Keyring
 
 COOKIE = "mapai_sign_in"
 LASTS = timedelta(hours=12)
@@ -70,9 +74,22 @@ def sign_in(*, session: Session, login: str, password: str, address: str) -> str
     right = check_password_hash(account.password_hash if account else _NOBODY, password)
     if account is None or not right:
         raise WrongCredentials
-    token = secrets.token_urlsafe(TOKEN_BYTES)
-    session.add(SignIn(token_sha256=_digest(token), account_id=account.id, expires_at=real() + LASTS))
+    token = _new_token(session=session, account_id=account.id)
     session.execute(delete(SignInAttempt).where(SignInAttempt.login == login, SignInAttempt.address == address))
+    session.commit()
+    return token
+
+
+def sign_in_by_code(*, session: Session, keyring: Keyring, phone: str, code: str, id_tail: str | None = None) -> str:
+    """Return a new token for the owner who holds this phone, with an account made at the first sign-in; commits.
+
+    Raises what registry.one_time_codes.who_holds raises, and AccountClosed.
+    """
+    person = who_holds(session=session, keyring=keyring, phone=phone, code=code, id_tail=id_tail, now=real())
+    name = mask_name(open_name(person=person, keyring=keyring))
+    account_id = owner_account(session=session, person_id=person.id, display_name=name, password_hash=_NOBODY)
+    token = _new_token(session=session, account_id=account_id)
+    record(session=session, actor=f"account:{account_id}", action="signed_in_by_code", subject=f"person:{person.id}")
     session.commit()
     return token
 
@@ -124,6 +141,12 @@ def caller() -> Caller:
     account = current_account()
     assert account is not None, "a view without an access rule asked for its caller"
     return account
+
+
+def _new_token(*, session: Session, account_id: int) -> str:
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    session.add(SignIn(token_sha256=_digest(token), account_id=account_id, expires_at=real() + LASTS))
+    return token
 
 
 def _digest(token: str) -> bytes:

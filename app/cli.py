@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from app.config import PORTS, Settings
-from app.data_folder import DEFAULT
+from app.data_folder import DEFAULT, holds_data
 from app.die_with_parent import die_with_parent
 from app.processes import STARTED_BY
 from app.startup import CannotStart
@@ -118,6 +118,60 @@ def upgrade() -> None:
     click.echo(f"{settings.schema} is at this version.")
 
 
+@main.group("keys")
+def keys() -> None:
+    """Look after the keys that seal personal data."""
+
+
+@keys.command("rotate")
+def rotate_keys() -> None:
+    """Seal everything personal again under the first key of MAPAI_FIELD_KEYS. Exit code 1 where some is left.
+
+    Runs while everybody works, may be cut off and run again. Restart all processes with the new key first.
+    """
+    from app.commands_keys import run
+
+    settings = Settings.from_env()
+    with _database(settings):
+        sys.exit(run(settings))
+
+
+@main.group("plate-code")
+def plate_code() -> None:
+    """Look after the signed codes on plates."""
+
+
+@plate_code.command("verify")
+@click.argument("text")
+@click.option("--keys", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True)
+def verify_plate_code(text: str, keys: Path) -> None:
+    """Say offline whether TEXT, a scanned code or link, is genuine. FILE is the answer of GET /api/plate-keys.
+
+    Exit code 1 where it is forged or no plate code.
+    """
+    from app.commands_plates import verify
+
+    sys.exit(verify(text, keys))
+
+
+@plate_code.command("issue")
+def issue_plate_codes() -> None:
+    """Issue the first code of every plate that has none; the web server does so too when one is asked for."""
+    from app.commands_plates import issue
+
+    settings = Settings.from_env()
+    with _database(settings):
+        sys.exit(issue(settings))
+
+
+@plate_code.command("new-key")
+def new_plate_key() -> None:
+    """Make a new signing key and end the last. Codes signed before stay good; no restart is needed."""
+    from app.commands_plates import new_key
+
+    sys.exit(new_key(Settings.from_env()))
+
+
 @main.command("seed")
 def seed_district() -> None:
     """Fill an empty demo district; the police stub must be running. Never in production."""
@@ -135,11 +189,14 @@ def seed_district() -> None:
 @main.command("import-filings")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Check everything and store nothing.")
-@click.option("--problems", type=click.Path(dir_okay=False, path_type=Path), help="Write what is wrong into this CSV.")
+@click.option(
+    "--problems", type=click.Path(dir_okay=False, path_type=Path), help="Write what is wrong there: .xlsx or CSV."
+)
 def import_list(file: Path, dry_run: bool, problems: Path | None) -> None:
-    """Import a list of filed bikes (CSV with Chinese headers, UTF-8 or GBK); the same list again changes nothing.
+    """Import a list of filed bikes (Excel or CSV with Chinese headers); the same list again changes nothing.
 
-    Good rows go in, the others are named by line and column. Exit code 1 where a row was refused or differs.
+    Good rows go in, corrected ones update theirs, the others are named by line and column. Exit code 1 where a row was
+    refused or differs.
     """
     from app.commands_import import run_command
 
@@ -148,10 +205,29 @@ def import_list(file: Path, dry_run: bool, problems: Path | None) -> None:
         sys.exit(run_command(settings, file, dry_run=dry_run, problems=problems))
 
 
-@main.command()
-def verify() -> None:
-    """Replay the whole queue and compare every decision, balance, payout and seal. Exit code 1 on any difference."""
+@main.command("import-earlier")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Check everything and store nothing.")
+def import_earlier_list(file: Path, dry_run: bool) -> None:
+    """Import trade-ins or plates from before Mapai (Excel or CSV), so that those bikes cannot claim.
+
+    Columns 旧车号牌, 新车整车编码, 办结日期; or 号牌号码, 整车编码, 发牌日期. Exit code 1 where a row was
+    refused or differs.
+    """
+    from app.commands_earlier import run_command
+
     settings = Settings.from_env()
+    with _database(settings):
+        sys.exit(run_command(settings, file, dry_run=dry_run))
+
+
+@main.command()
+@click.option("--data", type=click.Path(path_type=Path), default=DEFAULT, show_default=True, envvar="MAPAI_DATA")
+def verify(data: Path) -> None:
+    """Replay the whole queue and compare every decision, balance, payout and seal. Exit code 1 on any difference."""
+    if not os.environ.get("DATABASE_URL") and not holds_data(data):
+        raise CannotStart(f"{data} holds no Mapai data: name the folder `mapai up` used with --data.")
+    settings = Settings.from_env({**os.environ, "MAPAI_DATA": str(data)})
     from app.verify import run
 
     with _database(settings):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -18,16 +19,29 @@ from app.district.programme import LOCAL
 from app.startup import CannotStart
 from registry.base import Refusal
 from registry.filing_file import FilingFile, look_through, read_rows
-from registry.filing_import import Finding, ImportReport, import_filings
+from registry.filing_findings import KIND_WORDS, Finding, ImportReport
+from registry.filing_import import import_filings
+from registry.filing_report import RowsOnTheirWay, problem_workbook
+from registry.filing_rows import FilingRow
 
 SHOWN = 20
-KINDS = {"refused": "未导入", "differs": "与已有备案不同", "noted": "提示"}
+ACTOR = "command:import-filings"
 PROBLEM_HEADERS = ("行", "结果", "列", "问题", "怎么办", "problem", "remedy", "code")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ProblemList:
+    """Where findings go. ``watch`` sees the rows first, ``tell`` each finding, ``done`` how many rows are behind."""
+
+    watch: Callable[[Iterable[FilingRow]], Iterable[FilingRow]] = iter
+    tell: Callable[[Finding], None] | None = None
+    done: Callable[[int], None] = lambda read: None
 
 
 def run_command(settings: Settings, file: Path, *, dry_run: bool, problems: Path | None) -> int:
     """Import the file and say how it went; return 1 where a row was refused or differs from what is stored, else 0.
 
+    ``problems`` is written as a workbook with the bad cells marked where its name ends in .xlsx, as CSV otherwise.
     Raises CannotStart where the file is no list of filings.
     """
     try:
@@ -42,14 +56,22 @@ def run_command(settings: Settings, file: Path, *, dry_run: bool, problems: Path
 def run(settings: Settings, file: Path, *, dry_run: bool, problems: Path | None) -> ImportReport:
     """Import the file with a progress bar on standard error; raises the refusals of registry/filing_file.py."""
     listed = look_through(file)
-    with _bar(listed) as progress, _problem_list(problems) as told, psycopg.connect(_conninfo(settings)) as connection:
+    if problems is not None and problems.resolve() == file.resolve():
+        raise CannotStart("--problems 不能写到名单自己身上，请换一个文件名。 · --problems would overwrite the list.")
+    with _bar(listed) as bar, _problem_list(problems) as told, psycopg.connect(_conninfo(settings)) as connection:
+
+        def progress(read: int) -> None:
+            bar(read)
+            told.done(read)
+
         return import_filings(
             connection=connection,
             keyring=settings.keyring,
-            rows=read_rows(listed),
+            rows=told.watch(read_rows(listed)),
             today=settings.clock.now().astimezone(LOCAL).date(),
             progress=progress,
-            on_finding=told,
+            on_finding=told.tell,
+            actor=ACTOR,
             dry_run=dry_run,
         )
 
@@ -57,7 +79,7 @@ def run(settings: Settings, file: Path, *, dry_run: bool, problems: Path | None)
 def show(report: ImportReport, *, dry_run: bool) -> None:
     """Print the counts, and the first findings."""
     for finding in report.findings[:SHOWN]:
-        click.echo(f"第 {finding.line} 行「{finding.header}」{KINDS[finding.kind]}：{finding.refusal.message_zh}")
+        click.echo(f"第 {finding.line} 行「{finding.header}」{KIND_WORDS[finding.kind]}：{finding.refusal.message_zh}")
     rest = sum(report.counts.values()) - SHOWN
     if rest > 0:
         click.echo(f"……还有 {rest:,} 处，用 --problems 文件名 全部列出。")
@@ -65,7 +87,8 @@ def show(report: ImportReport, *, dry_run: bool) -> None:
         click.echo(f"  {code}: {many:,}")
     click.echo(
         f"共 {report.read:,} 行：新增 {report.stored:,}，已有且相同 {report.unchanged:,}，"
-        f"与已有不同 {report.differing:,}，未导入 {report.refused:,}；新登记车主 {report.new_people:,} 人。"
+        f"按名单更正 {report.corrected:,}，与已有不同 {report.differing:,}，未导入 {report.refused:,}；"
+        f"新登记车主 {report.new_people:,} 人。"
     )
     if dry_run:
         click.echo("这是试算，什么都没有写入。")
@@ -80,20 +103,24 @@ def _bar(listed: FilingFile) -> Iterator[Callable[[int], None]]:
 
 
 @contextmanager
-def _problem_list(path: Path | None) -> Iterator[Callable[[Finding], None] | None]:
+def _problem_list(path: Path | None) -> Iterator[_ProblemList]:
     if path is None:
-        yield None
-        return
-    with path.open("w", encoding="utf-8-sig", newline="") as stream:
-        table = csv.writer(stream)
-        table.writerow(PROBLEM_HEADERS)
-        yield lambda finding: _write(table.writerow, finding)
+        yield _ProblemList()
+    elif path.suffix.lower() == ".xlsx":
+        rows = RowsOnTheirWay()
+        with problem_workbook(path=path, rows=rows) as workbook:
+            yield _ProblemList(watch=rows.watch, tell=workbook.tell, done=workbook.done)
+    else:
+        with path.open("w", encoding="utf-8-sig", newline="") as stream:
+            table = csv.writer(stream)
+            table.writerow(PROBLEM_HEADERS)
+            yield _ProblemList(tell=lambda finding: _write(table.writerow, finding))
 
 
 def _write(write_row: Callable[[tuple[object, ...]], object], finding: Finding) -> None:
     said = finding.refusal
     cells = (
-        KINDS[finding.kind],
+        KIND_WORDS[finding.kind],
         finding.header,
         said.message_zh,
         said.help_zh,

@@ -43,6 +43,11 @@ def claim(folder: Path) -> Path:
     return folder
 
 
+def holds_data(folder: Path) -> bool:
+    """Say whether ``folder`` is one of ours with a database in it; makes and changes nothing."""
+    return (folder.expanduser() / MARKER).exists() and (folder.expanduser() / "keys.json").exists()
+
+
 @contextmanager
 def locked(folder: Path, name: str, *, busy: str | None = None) -> Iterator[None]:
     """Hold the lock ``name`` of a claimed folder. The system frees it however the holder ends.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import traceback
 from typing import Any
+from urllib.parse import quote
 
 import psycopg
 import structlog
@@ -26,7 +27,7 @@ from app.refusals import DatabaseAway, EdgeRefusal, NotSignedIn
 from registry.base import Refusal
 from registry.inputs import SeveralRefused
 
-STATUS = {"invalid": 422, "conflict": 409, "not_found": 404, "forbidden": 403, "unavailable": 503}
+STATUS = {"invalid": 422, "conflict": 409, "not_found": 404, "forbidden": 403, "too_often": 429, "unavailable": 503}
 SIGN_IN_PATH = "/sign-in"
 RETRY_AFTER_S = 2
 PROBLEM = "application/problem+json"
@@ -45,7 +46,7 @@ def answer(error: Exception) -> AnyResponse:
     db.session.rollback()
     refusal = as_refusal(error)
     if isinstance(refusal, NotSignedIn) and not request.path.startswith(API):
-        return redirect(SIGN_IN_PATH if request.path == "/" else f"{SIGN_IN_PATH}?next={request.path}", 303)
+        return redirect(SIGN_IN_PATH if request.path == "/" else f"{SIGN_IN_PATH}?next={quote(request.path)}", 303)
     if refusal is not None:
         return _render(status_of(refusal), faults_of(refusal), retry_after_s=_retry_after(refusal), facts=refusal.facts)
     if isinstance(error, ValidationError):
@@ -148,6 +149,8 @@ def _record_failure(error: Exception) -> None:
 def _retry_after(refusal: Refusal) -> int | None:
     if isinstance(refusal, EdgeRefusal):
         return refusal.retry_after_s
+    if refusal.kind == "too_often":
+        return int(refusal.facts["retry_after_s"])
     return RETRY_AFTER_S if refusal.kind == "unavailable" else None
 
 

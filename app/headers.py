@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response
+from flask import Flask, Response, request
+
+from app.auth import COOKIE
 
 POLICY = (
     "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
@@ -25,4 +27,7 @@ def init_app(app: Flask) -> None:
     def set_headers(answer: Response) -> Response:
         for name, value in HEADERS.items():
             answer.headers.setdefault(name, value)
+        # What is shown to somebody signed in stays on no shared computer and in no proxy.
+        if COOKIE in request.cookies or "Authorization" in request.headers:
+            answer.headers.setdefault("Cache-Control", "private, no-store")
         return answer

@@ -45,6 +45,7 @@ SEALS_AT_ONCE = 5000
 POLICE_ANSWER_WITHIN = timedelta(seconds=4)
 FORGET_SIGN_INS = text("DELETE FROM sign_in WHERE expires_at < clock_timestamp() - interval '1 day'")
 FORGET_ATTEMPTS = text("DELETE FROM sign_in_attempt WHERE at < clock_timestamp() - interval '1 day'")
+FORGET_CODES = text("DELETE FROM one_time_code WHERE created_at < clock_timestamp() - interval '1 day'")
 FORGET_FIRST_ANSWERS = text("DELETE FROM first_answer WHERE created_at < clock_timestamp() - interval '7 days'")
 
 
@@ -206,13 +207,16 @@ def reconcile(equipment: Equipment) -> str | None:
 
 
 def clean_up(equipment: Equipment) -> str | None:
-    """Forget sign-ins that have ended, first answers nobody will ask for again, and runs long over."""
+    """Forget sign-ins and codes that are over, first answers nobody will ask for again, and runs long over."""
     with equipment.engine.begin() as connection:
         sign_ins = connection.execute(FORGET_SIGN_INS).rowcount
         attempts = connection.execute(FORGET_ATTEMPTS).rowcount
+        codes = connection.execute(FORGET_CODES).rowcount
         answers = connection.execute(FORGET_FIRST_ANSWERS).rowcount
     runs = job_fence.forget(engine=equipment.engine)
-    return _words(Counter(sign_ins=sign_ins, sign_in_attempts=attempts, first_answers=answers, runs=runs))
+    return _words(
+        Counter(sign_ins=sign_ins, sign_in_attempts=attempts, one_time_codes=codes, first_answers=answers, runs=runs)
+    )
 
 
 def _ask_cancellation(equipment: Equipment, reference: str) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, LargeBinary, String, func
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, LargeBinary, String, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from registry.base import Base, Instant
+from registry.base import Base, Instant, Refusal
 
 ROLES = ("owner", "dealer", "operator", "reviewer", "finance", "auditor", "administrator")
 STAFF_ROLES = ("operator", "reviewer", "finance", "auditor", "administrator")
@@ -56,3 +57,43 @@ class SignInAttempt(Base):
     login: Mapped[str] = mapped_column(String(40))
     address: Mapped[str] = mapped_column(String(45))
     at: Mapped[datetime] = mapped_column(Instant, index=True)
+
+
+class AccountClosed(Refusal):
+    """The owner's account was disabled by staff."""
+
+    code = "account_closed"
+    kind = "forbidden"
+    zh = "您的账号已经停用。"
+    en = "Your account is disabled."
+    remedy_zh = "请联系区市场监管局的平台管理员。"
+    remedy_en = "Ask the bureau's administrator."
+
+
+def owner_account(*, session: Session, person_id: int, display_name: str, password_hash: str) -> int:
+    """Return the id of the owner's account, made now where the person has none; raises AccountClosed.
+
+    A new account has ``password_hash``, which should be that of no password: its owner signs in by code. Two first
+    sign-ins at once make one account.
+    """
+    found = (
+        select(Account.id, Account.disabled_at)
+        .where(Account.role == "owner", Account.person_id == person_id)
+        .order_by(Account.id)
+        .limit(1)
+    )
+    row = session.execute(found).one_or_none()
+    if row is None:
+        account = {
+            "login": f"owner-{person_id}",
+            "password_hash": password_hash,
+            "display_name": display_name,
+            "role": "owner",
+            "person_id": person_id,
+        }
+        session.execute(insert(Account).values(**account).on_conflict_do_nothing(index_elements=[Account.login]))
+        row = session.execute(found).one()
+    if row.disabled_at is not None:
+        raise AccountClosed
+    account_id: int = row.id
+    return account_id

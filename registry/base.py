@@ -39,7 +39,7 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else value.astimezone(UTC)
 
 
-RefusalKind = Literal["invalid", "conflict", "not_found", "forbidden", "unavailable"]
+RefusalKind = Literal["invalid", "conflict", "not_found", "forbidden", "too_often", "unavailable"]
 
 
 class Refusal(Exception):
@@ -48,7 +48,8 @@ class Refusal(Exception):
     Subclasses stand beside the function that raises them and set ``code``, ``kind``, ``zh``, ``en`` and the two
     remedies. Wording may hold ``{placeholders}``, filled from the keyword arguments. ``field`` names the input
     that was wrong, as the caller spelled it, when one was. ``app/errors.py`` alone turns a refusal into an answer:
-    invalid 422, conflict 409, not_found 404, forbidden 403, unavailable 503.
+    invalid 422, conflict 409, not_found 404, forbidden 403, too_often 429 (with the fact
+    ``retry_after_s``), unavailable 503.
     """
 
     code: ClassVar[str] = "refused"

@@ -161,7 +161,7 @@ def _confirm(*, session: Session, trade_in: TradeIn, bike: FiledBike, answer: Ca
         session=session,
         person_id=trade_in.owner_id,
         dedupe_key=f"cancelled:{trade_in.reference}",
-        body=f"您的旧号牌 {bike.plate_no} 已注销，置换编号 {trade_in.reference}。现在可以在同一家代办点买新车了。",
+        body=f"您的旧号牌 {bike.plate_no} 已注销，查询号 {trade_in.reference}。现在可以在同一家代办点买新车了。",
     )
 
 

@@ -22,9 +22,9 @@ class ReferenceInvalid(Refusal):
     """The text is not a trade-in reference, or a character of it is wrong."""
 
     code = "reference_invalid"
-    zh = "置换编号「{typed}」不对。"
+    zh = "查询号「{typed}」不对。"
     en = "«{typed}» is not a trade-in reference."
-    remedy_zh = "请照回执核对，例如 GS-7K2M-94；编号里没有 0、1、I、L、O、U、Z。"
+    remedy_zh = "请照代办点给的查询号核对，例如 GS-7K2M-94；里面没有 0、1、I、L、O、U、Z。"
     remedy_en = "Compare with the receipt, for example GS-7K2M-94; it never holds 0, 1, I, L, O, U or Z."
     default_field = "reference"
 

@@ -1,17 +1,20 @@
-"""Filing lists as files: CSV with Chinese headers, in UTF-8 (with or without a mark) or GBK, read as a stream."""
+"""Filing lists as files, read as a stream: Excel, or CSV in UTF-8 (with or without a mark) or GBK; Chinese headers."""
 
 from __future__ import annotations
 
 import codecs
 import csv
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from registry.base import Refusal
+from registry.filing_excel import NoWorkbook, count_rows, is_workbook, read_cells
 from registry.filing_rows import HEADERS, FilingRow
 
+EXCEL = "excel"
 _CHUNK = 1 << 20
 
 
@@ -25,13 +28,13 @@ class _Table(Protocol):
 
 
 class FilingFileUnreadable(Refusal):
-    """The file is neither UTF-8 nor GBK text, or no table of commas."""
+    """The file is neither a workbook nor UTF-8 or GBK text, or no table of commas."""
 
     code = "filing_file_unreadable"
     zh = "读不了这个文件：{why_zh}。"
     en = "The file cannot be read: {why_en}."
-    remedy_zh = "请在表格软件里另存为「CSV UTF-8（逗号分隔）」，再导入一次。"
-    remedy_en = "Save it from the spreadsheet as «CSV UTF-8 (comma delimited)» and import it again."
+    remedy_zh = "请在表格软件里去掉密码，另存为 Excel 工作簿（.xlsx）或「CSV UTF-8（逗号分隔）」，再导入一次。"
+    remedy_en = "Save it from the spreadsheet, without password, as .xlsx or «CSV UTF-8», and import it again."
     default_field = "file"
 
 
@@ -48,7 +51,10 @@ class FilingColumnsMissing(Refusal):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilingFile:
-    """A file that was looked through once: how its text is written, and about how many rows it has."""
+    """A file that was looked through once: how it is written, and about how many rows it has.
+
+    ``encoding`` is that of the text, EXCEL for a workbook.
+    """
 
     path: Path
     encoding: str
@@ -57,6 +63,9 @@ class FilingFile:
 
 def look_through(path: Path) -> FilingFile:
     """Read the file once, in pieces, to learn its encoding and size; raises FilingFileUnreadable."""
+    if is_workbook(path):
+        with _refusing_damaged():
+            return FilingFile(path=path, encoding=EXCEL, rows=max(count_rows(path) - 1, 0))
     for encoding in ("utf-8-sig", "gb18030"):
         lines = _count_lines(path, encoding)
         if lines is not None:
@@ -70,6 +79,10 @@ def read_rows(file: FilingFile) -> Iterator[FilingRow]:
     A row with fewer cells than the header gets empty ones; raises FilingColumnsMissing before the first row and
     FilingFileUnreadable where the table breaks off.
     """
+    if file.encoding == EXCEL:
+        with _refusing_damaged():
+            yield from _sheet_rows(read_cells(file.path))
+        return
     with file.path.open(encoding=file.encoding, newline="") as stream:
         table = csv.reader(stream)
         try:
@@ -78,6 +91,37 @@ def read_rows(file: FilingFile) -> Iterator[FilingRow]:
             raise FilingFileUnreadable(
                 why_zh=f"第 {table.line_num} 行附近的引号或分隔不对", why_en=f"near line {table.line_num}: {error}"
             ) from error
+
+
+def read_header(file: FilingFile) -> list[str]:
+    """Return the first row that holds anything, stripped; raises FilingFileUnreadable."""
+    with _refusing_damaged():
+        return next(([cell.strip() for cell in cells] for _, cells in _cells(file) if any(cells)), [])
+
+
+def read_columns(file: FilingFile, headers: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
+    """Yield the line of each row and its cells under ``headers``, in their order; for lists other than filings.
+
+    Raises FilingColumnsMissing before the first row and FilingFileUnreadable where the table breaks off.
+    """
+    with _refusing_damaged():
+        table = _cells(file)
+        places = _places(next((cells for _, cells in table if any(cells)), []), headers)
+        for line, cells in table:
+            if any(cells):
+                yield line, [cells[place] if place < len(cells) else "" for place in places]
+
+
+def _cells(file: FilingFile) -> Iterator[tuple[int, list[str]]]:
+    if file.encoding == EXCEL:
+        yield from read_cells(file.path)
+        return
+    with file.path.open(encoding=file.encoding, newline="") as stream:
+        table = csv.reader(stream)
+        line = 1
+        for cells in table:
+            yield line, cells
+            line = table.line_num + 1
 
 
 def _rows(table: _Table) -> Iterator[FilingRow]:
@@ -95,13 +139,36 @@ def _rows(table: _Table) -> Iterator[FilingRow]:
         line = table.line_num + 1
 
 
-def _places(header: list[str]) -> list[int]:
+def _sheet_rows(table: Iterator[tuple[int, list[str]]]) -> Iterator[FilingRow]:
+    """The same of a workbook, where every row is as wide as the sheet and empty rows may stand before the header."""
+    header = next((cells for _, cells in table if any(cells)), [])
+    places, width = _places(header), max((place for place, cell in enumerate(header, start=1) if cell), default=0)
+    for line, cells in table:
+        if any(cells):
+            surplus = "".join(cells[width:]).strip()
+            yield FilingRow._make([line, *(cells[place] for place in places), surplus])
+
+
+@contextmanager
+def _refusing_damaged() -> Iterator[None]:
+    try:
+        yield
+    except csv.Error as error:
+        raise FilingFileUnreadable(why_zh="引号或分隔不对", why_en=str(error)) from error
+    except NoWorkbook as error:
+        raise FilingFileUnreadable(
+            why_zh="Excel 工作簿已损坏、加了密码，或者没有可见的工作表",
+            why_en="the workbook is damaged, protected by a password, or shows no sheet",
+        ) from error
+
+
+def _places(header: list[str], wanted: tuple[str, ...] = tuple(HEADERS.values())) -> list[int]:
     """Where each of our columns stands."""
     named = [cell.strip() for cell in header]
-    wrong = [name for name in HEADERS.values() if named.count(name) != 1]
+    wrong = [name for name in wanted if named.count(name) != 1]
     if wrong:
-        raise FilingColumnsMissing(missing="、".join(wrong), wanted="、".join(HEADERS.values()))
-    return [named.index(name) for name in HEADERS.values()]
+        raise FilingColumnsMissing(missing="、".join(wrong), wanted="、".join(wanted))
+    return [named.index(name) for name in wanted]
 
 
 def _count_lines(path: Path, encoding: str) -> int | None:

@@ -190,20 +190,27 @@ class RowChecker:
         return Filing(row.line, plate_no, owner_name, id_no, phone, day, brand, frame_no, sub_district)
 
     def _read_day(self, text: str) -> date | None:
-        """The day as lists write it; a time behind it, as spreadsheets add one, is left out."""
-        written = text.strip().partition(" ")[0].partition("T")[0]
-        for form in _DAYS if not written.isdecimal() else _COMPACT_DAYS if len(written) == 8 else ():
-            try:
-                day = datetime.strptime(written, form).date()  # noqa: DTZ007  (a day has no time zone)
-            except ValueError:
-                continue
-            return day if FIRST_FILING <= day <= self._today else None
-        return None
+        return read_day(text, latest=self._today)
 
     def _refuse_day(self, text: str) -> str:
         if self._day(text) is None:
             raise FilingDayInvalid(typed=text.strip()[:20])
         return text
+
+
+def read_day(text: str, *, latest: date) -> date | None:
+    """Return the day as lists write it, None where it is none, before 1990 or after ``latest``.
+
+    A time behind it, as spreadsheets add one, is left out.
+    """
+    written = text.strip().partition(" ")[0].partition("T")[0]
+    for form in _DAYS if not written.isdecimal() else _COMPACT_DAYS if len(written) == 8 else ():
+        try:
+            day = datetime.strptime(written, form).date()  # noqa: DTZ007  (a day has no time zone)
+        except ValueError:
+            continue
+        return day if FIRST_FILING <= day <= latest else None
+    return None
 
 
 def is_plain_id_number(text: str) -> bool:

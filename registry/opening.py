@@ -12,6 +12,7 @@ from registry import audit
 from registry.base import PartnerUnavailable, Refusal
 from registry.codes import new_reference
 from registry.dealers import Dealer, require_licensed
+from registry.filing_earlier import require_not_traded_in_earlier
 from registry.filings import FiledBike, clean_plate, get_filed_bike
 from registry.inputs import Inputs
 from registry.messages import owe_message
@@ -50,8 +51,8 @@ class AlreadyOpened(Refusal):
     kind = "conflict"
     zh = "号牌 {plate_no} 的车已经登记过置换：{where_zh}。"
     en = "The bike {plate_no} has a trade-in already: {where_en}."
-    remedy_zh = "请在原来那笔里继续；登记错了且旧车还没收的，可以先撤回。"
-    remedy_en = "Continue with that one; if it was a mistake and the bike was not received, withdraw it first."
+    remedy_zh = "没办完的，请在原来那笔里继续；登记错了且旧车还没收的，可以先撤回。一辆旧车只能换一次。"
+    remedy_en = "Continue with it, or withdraw it if the bike was not received yet. An old bike is traded in once."
     default_field = "plate_no"
 
 
@@ -144,8 +145,8 @@ def open_trade_in(
     Returns it ``old_bike_verified``, or still ``opened`` where the police could not be asked (``verify_old_bike`` asks
     again). Opening again at the same point before the police agreed continues the first. Texts may be as typed.
 
-    Raises the refusals of the cleaning functions, PointNotLicensed, FilingNotFound, NotThisOwner, AlreadyOpened and
-    the subclasses of PoliceDisagree.
+    Raises the refusals of the cleaning functions, PointNotLicensed, FilingNotFound, NotThisOwner, TradedInEarlier,
+    AlreadyOpened and the subclasses of PoliceDisagree.
     """
     dealer = session.get_one(Dealer, dealer_id)
     require_licensed(dealer=dealer)
@@ -157,6 +158,7 @@ def open_trade_in(
     inputs.check()
     bike = get_filed_bike(session=session, plate_no=plate_no)
     _require_owner(session=session, keyring=keyring, bike=bike, id_no=id_no, name=name)
+    require_not_traded_in_earlier(session=session, plate_no=plate_no)
     know_person(session=session, keyring=keyring, id_no=id_no, name=name, phone=phone)
     trade_in = _insert(session=session, bike=bike, dealer_id=dealer_id, actor=actor, now=now)
     session.commit()
@@ -214,7 +216,7 @@ def verify_old_bike(
         session=session,
         person_id=trade_in.owner_id,
         dedupe_key=f"verified:{reference}",
-        body=f"您的旧车（{bike.plate_no}）已登记置换，编号 {reference}。请把旧车交给代办点；买新车前可以免费撤回。",
+        body=f"您的旧车（{bike.plate_no}）已登记置换，查询号 {reference}。请把旧车交给代办点；交旧车以前可以撤回。",
     )
     session.flush()
     return trade_in
@@ -273,7 +275,7 @@ def _continue(*, earlier: TradeIn, bike: FiledBike, dealer_id: int) -> TradeIn:
     mine = earlier.dealer_id == dealer_id
     if mine and earlier.state == "opened":
         return earlier
-    where_zh = f"编号 {earlier.reference}" if mine else "在另一家代办点"
+    where_zh = f"查询号 {earlier.reference}" if mine else "在另一家代办点"
     where_en = f"its reference is {earlier.reference}" if mine else "it is at another point"
     raise AlreadyOpened(plate_no=bike.plate_no, where_zh=where_zh, where_en=where_en)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy import BigInteger, Identity, LargeBinary, func, select
 from sqlalchemy.dialects.postgresql import insert
@@ -18,6 +19,12 @@ MOBILE = re.compile(r"1[3-9]\d{9}", re.ASCII)
 _NAME = re.compile(r"[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff·•A-Za-z .'-]{1,64}")
 
 
+# Permanent-resident cards before December 2023: nationality in three letters, place of application in four digits,
+# date of birth in six, two more. How the last digit is made was never published, so form and date are all there is.
+_OLD_RESIDENT_CARD = re.compile(r"[A-Z]{3}\d{4}(\d{2})(\d{2})(\d{2})\d{2}", re.ASCII)
+_PERMITS = {"81": "hong_kong_permit", "82": "macau_permit", "83": "taiwan_permit", "9": "permanent_resident"}
+
+
 class Person(Base):
     """A natural person. ``id`` is the person_id used everywhere else; the sealed columns live only here."""
 
@@ -27,19 +34,20 @@ class Person(Base):
     id_index: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
     id_sealed: Mapped[bytes] = mapped_column(LargeBinary)
     name_sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    name_index: Mapped[bytes | None] = mapped_column(LargeBinary, index=True)
     phone_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     phone_index: Mapped[bytes | None] = mapped_column(LargeBinary, index=True)
     created_at: Mapped[datetime] = mapped_column(Instant, server_default=func.clock_timestamp())
 
 
 class IdNumberInvalid(Refusal):
-    """GB 11643: the check character or the date of birth in the ID number does not hold."""
+    """The form, the check character (GB 11643) or the date of birth in the number of the document does not hold."""
 
     code = "id_number_invalid"
     zh = "身份证号码不对：{why_zh}。"
     en = "The ID number is not valid: {why_en}."
-    remedy_zh = "请对照证件把 18 位号码再核对一遍，最后一位可能是 X。"
-    remedy_en = "Compare all 18 characters with the card; the last one may be X."
+    remedy_zh = "请对照证件把号码再核对一遍，18 位的最后一位可能是 X。"
+    remedy_en = "Compare every character with the card; the last of 18 may be X."
     default_field = "id_no"
 
 
@@ -66,14 +74,25 @@ class NameInvalid(Refusal):
 
 
 def clean_id_number(text: str) -> str:
-    """Return the 18-character citizen ID (GB 11643) in capitals; raises IdNumberInvalid.
+    """Return the number of an identity document in capitals; raises IdNumberInvalid. Taken are:
+
+    - citizen IDs (GB 11643), 18 characters;
+    - residence permits of Hong Kong, Macau and Taiwan: the same, beginning with 81, 82 and 83;
+    - permanent-resident cards: since December 2023 the same, beginning with 9; before, 3 letters and 12 digits.
 
     Check character and date are errors. The region is not judged: genuine cards carry county codes that no list
-    holds any more, and residence permits of Hong Kong, Macau and Taiwan start with 81, 82 and 83.
+    holds any more. Somebody who changes the old resident card for a new one is known by another number from then on.
     """
-    number = text.strip().upper()
+    number = re.sub(r"[\s-]", "", text).upper()
+    old_card = _OLD_RESIDENT_CARD.fullmatch(number)
+    if old_card is not None:
+        _require_day_of_a_century(old_card)
+        return number
     if not re.fullmatch(r"\d{17}[\dX]", number, re.ASCII):
-        raise IdNumberInvalid(why_zh="应是 17 位数字加 1 位数字或 X", why_en="it has 17 digits and a digit or X")
+        raise IdNumberInvalid(
+            why_zh="应是 17 位数字加 1 位数字或 X；旧版永久居留证是 3 个字母加 12 位数字",
+            why_en="it has 17 digits and a digit or X; an old permanent-resident card, 3 letters and 12 digits",
+        )
     if ric.calc_check_digit(number) != number[-1]:
         raise IdNumberInvalid(why_zh="末位校验码不符", why_en="the check character does not match")
     try:
@@ -81,6 +100,23 @@ def clean_id_number(text: str) -> str:
     except ValidationError as error:
         raise IdNumberInvalid(why_zh="出生日期不存在", why_en="the date of birth does not exist") from error
     return number
+
+
+def document_kind(id_no: str) -> str:
+    """Return what kind of document a (clean) number belongs to: ``citizen``, ``hong_kong_permit``, ``macau_permit``,
+    ``taiwan_permit`` or ``permanent_resident``."""
+    if not id_no[0].isdecimal():
+        return "permanent_resident"
+    return _PERMITS.get(id_no[:2]) or _PERMITS.get(id_no[0], "citizen")
+
+
+def _require_day_of_a_century(card: re.Match[str]) -> None:
+    year, month, day = map(int, card.groups())
+    for century in (1900, 2000):
+        with contextlib.suppress(ValueError):
+            date(century + year, month, day)
+            return
+    raise IdNumberInvalid(why_zh="出生日期不存在", why_en="the date of birth does not exist")
 
 
 def clean_mobile(text: str) -> str:
@@ -104,6 +140,11 @@ def id_index(*, keyring: Keyring, id_no: str) -> bytes:
     return keyring.index(id_no, field="id_no")
 
 
+def name_index(*, keyring: Keyring, name: str) -> bytes:
+    """Return the blind index under which the people of this (clean) name are found."""
+    return keyring.index(name, field="name")
+
+
 def phone_index(*, keyring: Keyring, phone: str) -> bytes:
     """Return the blind index under which the people with this (clean) mobile number are found."""
     return keyring.index(phone, field="phone")
@@ -123,6 +164,7 @@ def know_person(*, session: Session, keyring: Keyring, id_no: str, name: str, ph
         id_index=id_index(keyring=keyring, id_no=id_no),
         id_sealed=keyring.seal(id_no, field="id_no"),
         name_sealed=keyring.seal(name, field="name"),
+        name_index=name_index(keyring=keyring, name=name),
         phone_sealed=keyring.seal(phone, field="phone") if phone else None,
         phone_index=phone_index(keyring=keyring, phone=phone) if phone else None,
     )
@@ -159,8 +201,9 @@ def mask_name(name: str) -> str:
 
 
 def mask_id_number(id_no: str) -> str:
-    """Return the ID number with its first six and last four characters showing."""
-    return f"{id_no[:6]}********{id_no[-4:]}"
+    """Return the ID number with its first six and last four characters showing, three and three of an old card's."""
+    shown = 6 if len(id_no) == 18 else 3
+    return f"{id_no[:shown]}{'*' * 8}{id_no[-4 if shown == 6 else -3 :]}"
 
 
 def mask_phone(phone: str) -> str:

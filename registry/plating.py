@@ -138,7 +138,7 @@ def record_plate_refusal(*, session: Session, answer: PlateAnswer) -> TradeIn:
         session=session,
         person_id=trade_in.owner_id,
         dedupe_key=f"plate_refused:{answer.application_no}"[:64],
-        body=f"您的新号牌申请没有通过，置换编号 {trade_in.reference}。请联系代办点重新申请，您不用重新排队登记。",
+        body=f"您的新号牌申请没有通过，查询号 {trade_in.reference}。请联系代办点重新申请，您不用重新排队登记。",
     )
     session.flush()
     return trade_in

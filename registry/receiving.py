@@ -172,7 +172,7 @@ def receive_old_bike(
         session=session,
         person_id=trade_in.owner_id,
         dedupe_key=f"received:{reference}",
-        body=f"代办点已收下您的旧车（{bike.plate_no}），置换编号 {reference}，"
+        body=f"代办点已收下您的旧车（{bike.plate_no}），查询号 {reference}，"
         f"回收证明 {certificate_no}。下一步注销旧号牌。",
     )
     session.flush()

@@ -43,6 +43,8 @@ class Keyring:
 
     def open(self, sealed: bytes, *, field: str) -> str:
         """Return the text sealed under any key still held; raises Unsealable."""
+        if not sealed:
+            raise Unsealable(f"the sealed {field} is empty")
         cipher = self._ciphers.get(sealed[0])
         if cipher is None:
             raise Unsealable(f"no data key with id {sealed[0]}")
@@ -51,6 +53,10 @@ class Keyring:
             return cipher.decrypt(nonce, body, field.encode()).decode()
         except InvalidTag as error:
             raise Unsealable(f"the sealed {field} was changed or belongs to another field") from error
+
+    def reseal(self, sealed: bytes, *, field: str) -> bytes:
+        """Return the value under the active key: itself where it stands there; raises Unsealable."""
+        return sealed if sealed[:1] == self._prefix else self.seal(self.open(sealed, field=field), field=field)
 
     def index(self, text: str, *, field: str) -> bytes:
         """Return the 32-byte blind index (HMAC-SHA-256) by which the sealed text can be found."""

@@ -49,8 +49,8 @@ class PriceDoesNotAddUp(Refusal):
     code = "price_does_not_add_up"
     zh = "金额对不上：标价减让利减抵扣应是 {should_be_yuan} 元。"
     en = "The amounts do not add up: list price less discount less deduction is {should_be_yuan} yuan."
-    remedy_zh = "请对照发票核对四个金额（单位：分）。"
-    remedy_en = "Compare all four amounts (in fen) with the invoice."
+    remedy_zh = "请对照发票核对标价、让利、抵扣和实付四个金额。"
+    remedy_en = "Compare all four amounts with the invoice."
     default_field = "paid_fen"
 
 

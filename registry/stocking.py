@@ -18,6 +18,7 @@ from registry.codes import (
     new_registration_code,
     vehicle_code_in_certificate,
 )
+from registry.filing_earlier import require_not_plated_earlier
 from registry.inputs import Inputs
 
 _CODE_TRIES = 20
@@ -92,13 +93,14 @@ def stock_in(*, session: Session, dealer_id: int, bike: NewBike, actor: str) -> 
     """Take a bike into this dealer's stock and give it its registration code. The transaction is left to the caller.
 
     Whether it may be sold is judged on the day of the sale. Raises VehicleCodeInvalid, CertificateMissing,
-    CertificateUnreadable, CertificateDiffers, CodeInvalid, BikeAlreadyCoded and BatteryAlreadyCoded.
+    CertificateUnreadable, CertificateDiffers, CodeInvalid, PlatedEarlier, BikeAlreadyCoded and BatteryAlreadyCoded.
     """
     inputs = Inputs()
     vehicle_code = inputs.take("vehicle_code", clean_vehicle_code, bike.vehicle_code)
     battery_code = inputs.take("battery_code", _clean_battery_code, bike.battery_code)
     certificate_no = _certificate(inputs, bike, vehicle_code)
     inputs.check()
+    require_not_plated_earlier(session=session, vehicle_code=vehicle_code)
     values = {
         "vehicle_code": vehicle_code,
         "battery_code": battery_code,

@@ -147,7 +147,7 @@ class TradeInNotFound(Refusal):
     kind = "not_found"
     zh = "没有找到这笔置换。"
     en = "There is no such trade-in."
-    remedy_zh = "请核对回执上的编号；只能查看自己的置换。"
+    remedy_zh = "请核对查询号；只能查看自己的置换。"
     remedy_en = "Check the reference on the receipt; you can see your own only."
     default_field = "reference"
 

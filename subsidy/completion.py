@@ -219,6 +219,8 @@ def _known_outcome(
         return _contradiction(connection, completion, "plate_of_another_person")
     if completion.vehicle_code != row.vehicle_code:
         return _contradiction(connection, completion, "plate_for_another_bike")
+    if completion.plate_no == row.old_plate_no:
+        return _contradiction(connection, completion, "plate_is_the_old_one")
     if len(completion.plate_no) > LONGEST_PLATE_NO:
         return _contradiction(connection, completion, "plate_no_too_long")
     return _contradiction(connection, completion, "bike_claimed_before") if row.claimed_before else None

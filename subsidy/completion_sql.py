@@ -21,7 +21,7 @@ SELECT id FROM trade_in WHERE application_no = ANY(%s) ORDER BY id FOR UPDATE SK
 FACTS = """
 SELECT t.application_no, t.id AS trade_in_id, t.reference, t.state, t.opened_at, t.plate_applied_at, t.opening,
        t.compliance, t.owner_id, t.filed_bike_id, t.bike_id, t.dealer_id,
-       f.filed_on, f.transferred_on, f.owner_id AS filing_owner_id,
+       f.plate_no AS old_plate_no, f.filed_on, f.transferred_on, f.owner_id AS filing_owner_id,
        b.vehicle_code, b.registration_code, s.buyer_id, o.id_index AS owner_index,
        t.completed_at, p.plate_no AS issued_plate_no, p.issued_at AS plate_issued_at,
        c.position, c.state AS claim_state, c.stage_no, c.amount_fen, c.reason, c.effective_at, c.recorded_at,

@@ -188,7 +188,7 @@ def _settle_payout(
         session=session,
         person_id=payout.person_id,
         dedupe_key=f"payout:{payout.id}:settled",
-        body=f"您的置换补贴 {yuan(payout.amount_fen)}已到账，请在尾号 {tail} 的数币钱包里查看。置换编号 {reference}。",
+        body=f"您的置换补贴 {yuan(payout.amount_fen)}已到账，请在尾号 {tail} 的数币钱包里查看。查询号 {reference}。",
     )
     detail = {"bank_number": attempt.bank_number, "amount_fen": payout.amount_fen}
     record(session=session, actor=BANK, action="payout_settled", subject=f"payout:{payout.id}", detail=detail)
@@ -233,5 +233,5 @@ def _tell_rejected(*, session: Session, payout: Payout, attempt: PayoutAttempt, 
         person_id=payout.person_id,
         dedupe_key=f"payout:{payout.id}:rejected:{attempt.attempt_no}",
         body=f"您的置换补贴 {yuan(payout.amount_fen)}没有发成：尾号 {tail} 的数币钱包，{why}。"
-        f"名额和补贴都还在，请到「我的换新」另填一个您本人实名的数币钱包，我们马上再发。置换编号 {reference}。",
+        f"名额和补贴都还在，请到「我的换新」另填一个您本人实名的数币钱包，我们马上再发。查询号 {reference}。",
     )

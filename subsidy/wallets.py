@@ -141,9 +141,18 @@ def open_wallet_id(*, wallet: Wallet, keyring: Keyring) -> str:
 
 
 def confirm_wallet(
-    *, session: Session, keyring: Keyring, operator: PayoutOperator, trade_in: TradeIn, wallet_id: str, now: datetime
+    *,
+    session: Session,
+    keyring: Keyring,
+    operator: PayoutOperator,
+    trade_in: TradeIn,
+    wallet_id: str,
+    actor: str,
+    now: datetime,
 ) -> Wallet:
     """Confirm the wallet for a trade-in, at any time after its opening, and return it; a payout waiting for it is owed.
+
+    ``actor`` is who typed it, as the audit trail names them: the owner, or staff at the owner's word.
 
     Place and decision are not touched. The same wallet again returns the one that stands. COMMITS what the session
     holds before the bank is asked, so that nothing is locked meanwhile; what it writes afterwards is the caller's to
@@ -168,7 +177,7 @@ def confirm_wallet(
         if wallet is not None:
             wallet.superseded_at = now
             session.flush()
-        wallet = _add_wallet(session, keyring, trade_in, wallet_id=cleaned, answer=answer, now=now)
+        wallet = _add_wallet(session, keyring, trade_in, wallet_id=cleaned, answer=answer, actor=actor, now=now)
     if payout is not None and payout.state == "awaiting_wallet":
         payout.state = PAYOUT.after(state=payout.state, step="confirm_wallet")
         payout.problem = None
@@ -211,6 +220,7 @@ def _add_wallet(
     *,
     wallet_id: str,
     answer: WalletAnswer,
+    actor: str,
     now: datetime,
 ) -> Wallet:
     index, person_id = keyring.index(wallet_id, field="wallet"), trade_in.owner_id
@@ -225,7 +235,7 @@ def _add_wallet(
     session.add(wallet)
     session.flush()
     subject = f"trade_in:{trade_in.reference}"
-    record(session=session, actor=f"person:{person_id}", action="wallet_confirmed", subject=subject)
+    record(session=session, actor=actor, action="wallet_confirmed", subject=subject)
     others = select(Wallet.person_id).where(Wallet.wallet_index == index, Wallet.person_id != person_id).limit(1)
     other = session.scalar(others)
     if other is not None:

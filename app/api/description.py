@@ -29,7 +29,7 @@ SPEC: dict[str, Any] = {
         "description": "An old bike comes in, a new one leaves with a plate, and the owner's place in one queue turns"
         " into money. Money is integer fen; instants are ISO 8601 with offset. Every writing request carries an"
         " Idempotency-Key: the same key and body get the first answer again, another body gets 409. Signing in and out"
-        " and partners' callbacks take none: the first are no deeds, the second carry their own numbers."
+        ", asking for a code and partners' callbacks take none: those are no deeds, these carry their own numbers."
     },
     "components": {
         "securitySchemes": {

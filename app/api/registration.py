@@ -9,7 +9,22 @@ from flask_smorest import Api
 from werkzeug.exceptions import UnsupportedMediaType
 
 from app.access import public
-from app.api import ecny_callbacks, plate_callbacks, programmes, sessions, stock, trade_in_steps, trade_ins
+from app.api import (
+    audit,
+    codes,
+    ecny_callbacks,
+    filings,
+    my,
+    people,
+    plate_callbacks,
+    plates,
+    programmes,
+    proxies,
+    sessions,
+    stock,
+    trade_in_steps,
+    trade_ins,
+)
 from app.api.description import SPEC, describe_callback
 from app.auth import API
 from app.live import install_snapshots
@@ -17,7 +32,20 @@ from app.live import install_snapshots
 LARGEST_BODY_BYTES = 64 * 1024
 # A photo of 3 MB is 4 MB of Base64.
 LARGEST_PHOTO_BODY_BYTES = 4 * 1024 * 1024 + 64 * 1024
-BLUEPRINTS = (sessions.blueprint, trade_ins.blueprint, trade_in_steps.blueprint, stock.blueprint, programmes.blueprint)
+BLUEPRINTS = (
+    sessions.blueprint,
+    codes.blueprint,
+    people.blueprint,
+    my.blueprint,
+    proxies.blueprint,
+    trade_ins.blueprint,
+    trade_in_steps.blueprint,
+    stock.blueprint,
+    filings.blueprint,
+    plates.blueprint,
+    audit.blueprint,
+    programmes.blueprint,
+)
 
 
 class DescribedApi(Api):  # type: ignore[misc]

@@ -173,6 +173,7 @@ def take_wallet(typed: dict[str, Any], reference: str) -> dict[str, Any]:
         keyring=keyring(),
         operator=partners().operator,
         trade_in=trade_in,
+        actor=caller().actor,
         now=business_now(),
         **typed,
     )

@@ -29,6 +29,8 @@ class Journal:
         if path is None:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
+        # It holds people's names and numbers: nobody else's to read.
+        path.touch(mode=0o600)
         self._file = path.open("a+b", buffering=0)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)

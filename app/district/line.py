@@ -117,6 +117,7 @@ class Line:
                 operator=self._bank,
                 trade_in=trade_in,
                 wallet_id=walk.wallet_id,
+                actor=f"person:{trade_in.owner_id}",
                 now=self.clock.now(),
             )
             self.session.commit()

@@ -58,6 +58,21 @@ class SignInAnswer(Schema):
     display_name = text("name of the account for people")
 
 
+class OneTimeCodeAnswer(Schema):
+    """A code is on its way, to whoever holds the phone."""
+
+    lives_s = whole("life of the code in seconds, real time")
+    again_in_s = whole("seconds until another code may be asked for")
+
+
+class UnmaskingAnswer(Schema):
+    """One field of a person in clear. Show it, do not keep it."""
+
+    person_id = whole("the person")
+    field = text("name, id_no or phone")
+    value = text("the field in clear")
+
+
 class BikeAnswer(Schema):
     """A new bike."""
 

@@ -12,8 +12,9 @@ from typing import Any
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
 LARGEST_INTEGER = 2_147_483_647
-# Lone surrogates cannot be stored and control characters cannot be read: neither belongs in a form.
-_BAD_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+# Lone surrogates cannot be stored, control characters cannot be read, and what has no width or turns the writing
+# direction makes two texts look like one: none belongs in a form.
+_BAD_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
 _COMMON = {"required": "required", "null": "null", "validator_failed": "invalid"}
 
 
@@ -31,7 +32,7 @@ def _metadata(description: str, example: Any) -> dict[str, Any]:
 
 
 class Text(fields.String):
-    """Text of bounded length in characters, without control characters; stripped at both ends."""
+    """Text of bounded length in characters, without control or invisible characters; stripped at both ends."""
 
     default_error_messages = {**_COMMON, "invalid": "not_text", "invalid_utf8": "not_text"}
 

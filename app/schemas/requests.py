@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.schemas.fields import Choice, Day, Flag, Image, StrictSchema, Text, Whole
 from registry.compliance import BATTERY_KINDS, STANDARDS
 from registry.trade_ins import PHOTO_KINDS, TRADE_IN, WAITS_FOR
+from registry.unmasking import FIELDS, SHORTEST_REASON
 
 WAITERS = tuple(dict.fromkeys(WAITS_FOR.values()))
 
@@ -14,6 +15,28 @@ class SignInRequest(StrictSchema):
 
     login = Text("login, case matters", longest=40, required=True, example="point-0001")
     password = Text("password, case matters", longest=200, required=True)
+
+
+class OneTimeCodeRequest(StrictSchema):
+    """Where to send a code."""
+
+    phone = Text("mobile number, 11 digits", longest=30, required=True, example="13800000000")
+    device = Text("a random name this device gave itself and keeps, for the limits", shortest=8, longest=64)
+
+
+class CodeSignInRequest(StrictSchema):
+    """A phone and the code it received."""
+
+    phone = Text("mobile number, 11 digits", longest=30, required=True, example="13800000000")
+    code = Text("the 6 digits of the latest message", longest=12, required=True)
+    id_tail = Text("last 4 characters of the ID number; needed where several owners share the phone", longest=8)
+
+
+class UnmaskingRequest(StrictSchema):
+    """Which field of a person is to be seen in clear, and why."""
+
+    field = Choice("the field", FIELDS, required=True)
+    reason = Text("why it has to be seen, for the record", shortest=SHORTEST_REASON, longest=200, required=True)
 
 
 class OpenTradeInRequest(StrictSchema):

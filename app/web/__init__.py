@@ -9,7 +9,7 @@ from flask_wtf.csrf import CSRFProtect
 
 from app.auth import COOKIE, Caller, current_account
 from app.errors import as_refusal
-from app.web import board, claims, front, owner, point, point_stock, signing_in  # noqa: F401  (they add the routes)
+from app.web import board, claims, front, owner, plate_page, point, point_stock, signing_in  # noqa: F401  (they add the routes)
 from app.web.blueprint import asset, current_look, look_url, web
 from app.web.error_words import error_words
 from app.web.place import place_of

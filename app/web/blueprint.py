@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -50,6 +51,13 @@ def look_url(**change: str) -> str:
     # A page that answers a form has no address to come back to; its start is the next best.
     back = request.full_path.rstrip("?") if request.method == "GET" else request.path
     return with_query(url_for("web.change_look"), **change, back=back)
+
+
+def asked_before() -> int | None:
+    """Return the number after which a list's next page begins (``before``), None where it is none of ours."""
+    typed = request.args.get("before", "")
+    # Eighteen digits are what the database's numbers hold.
+    return int(typed) if re.fullmatch(r"\d{1,18}", typed, re.ASCII) else None
 
 
 @lru_cache(maxsize=64)

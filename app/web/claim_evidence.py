@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.web.trade_in_record import Record
 from app.web.wording import count, stage_name, yuan
+from registry.accounts import Account
 from registry.audit import AuditEntry
 from subsidy.claims import Claim, Decision, QueueEvent
 from subsidy.eligibility import WORDING
@@ -82,7 +83,8 @@ PURSES = {"stage": "可用", "held": "预留", "committed": "已决定", "paid":
 
 
 def rules_of(claim: Claim) -> list[dict[str, Any]]:
-    """Return every rule judged, the failed ones first, with what it saw."""
+    """Return every rule judged, the failed ones first and then in the order of the policy, with what it saw."""
+    order = {code: number for number, code in enumerate(WORDING)}
     rules = [
         {
             "code": code,
@@ -93,7 +95,7 @@ def rules_of(claim: Claim) -> list[dict[str, Any]]:
         for code, seen in claim.evidence.items()
         if isinstance(seen, dict) and "passed" in seen
     ]
-    return sorted(rules, key=lambda rule: rule["passed"])
+    return sorted(rules, key=lambda rule: (rule["passed"], order.get(rule["code"], len(order))))
 
 
 def account_name(account: str) -> str:
@@ -156,20 +158,29 @@ def events_of(*, session: Session, record: Record, to_business: Callable[[dateti
         }
         for row in queue
     ]
-    deeds = session.scalars(select(AuditEntry).where(AuditEntry.subject == f"trade_in:{trade_in.reference}"))
+    deeds = session.scalars(select(AuditEntry).where(AuditEntry.subject == f"trade_in:{trade_in.reference}")).all()
+    accounts = _accounts(session, {row.actor for row in deeds})
     told += [
-        {"at": to_business(row.at), "who": _who(row.actor, record), "what": DEEDS.get(row.action, row.action)}
+        {"at": to_business(row.at), "who": _who(row.actor, record, accounts), "what": DEEDS.get(row.action, row.action)}
         for row in deeds
     ]
     return sorted(told, key=lambda row: row["at"], reverse=True)
 
 
-def _who(actor: str, record: Record) -> str:
+def _accounts(session: Session, actors: set[str]) -> dict[str, Account]:
+    ids = [int(actor.removeprefix("account:")) for actor in actors if actor.startswith("account:")]
+    return {f"account:{one.id}": one for one in session.scalars(select(Account).where(Account.id.in_(ids)))}
+
+
+def _who(actor: str, record: Record, accounts: Mapping[str, Account]) -> str:
     kind, _, name = actor.partition(":")
     if kind == "partner":
         return {"plates": "交警　云申领", "ecny": "银行"}.get(name, name)
-    if kind == "person":
+    account = accounts.get(actor)
+    if kind == "person" or (account is not None and account.role == "owner"):
         return "车主"
+    if account is not None and account.role != "dealer":
+        return account.display_name
     return f"代办点 {record.dealer.point_no or ''}" if kind == "account" else "系统"
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import abort, redirect, render_template, request, url_for
+from flask import abort, flash, redirect, render_template, request, url_for
 from sqlalchemy import func, select
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.access import STAFF, requires
 from app.context import keyring, settings
 from app.db import db
-from app.web.blueprint import web
+from app.web.blueprint import asked_before, web
 from app.web.board import steady
 from app.web.board_figures import claims_page
 from app.web.claim_evidence import decisions_of, events_of, postings_of, rules_of
@@ -38,7 +38,7 @@ def claims() -> str:
         session=db.session(),
         programme_id=programme_id,
         state=chosen or None,
-        before=request.args.get("before", type=int),
+        before=asked_before(),
         limit=A_PAGE + 1,
     )
     return render_template(
@@ -53,11 +53,15 @@ def claims() -> str:
 @web.get("/board/claims/find", endpoint="find_claim")
 @requires(*STAFF)
 def find_claim() -> AnyResponse:
-    """Go to the claim with the position that was typed."""
+    """Go to the claim with the position that was typed; back to the list with a sentence where there is none."""
     typed = request.args.get("position", "").replace(",", "").replace("，", "").strip()
     if not typed.isdecimal() or len(typed) > 12:
-        return redirect(url_for("web.claims"), 303)
-    return redirect(url_for("web.claim", position=int(typed)), 303)
+        flash("序号是一个数字，例如 42。", "stopped")
+    elif db.session.get(Claim, (_programme_id(), int(typed))) is None:
+        flash(f"没有序号 {int(typed):,} 的申领。", "stopped")
+    else:
+        return redirect(url_for("web.claim", position=int(typed)), 303)
+    return redirect(url_for("web.claims"), 303)
 
 
 @web.get("/board/claims/<int:position>", endpoint="claim")

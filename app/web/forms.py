@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import string
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal, InvalidOperation
@@ -15,6 +16,17 @@ from registry.base import Refusal
 from registry.inputs import SeveralRefused
 
 LONGEST = 400
+# Chinese input methods type wide digits and letters; they mean the plain ones. Never in a password.
+PLAIN = {ord(sign) + 0xFEE0: sign for sign in f"{string.digits}{string.ascii_letters}.-"}
+# What an empty field is called, where the domain could only say that nothing is not a plate, a name, a number.
+LEFT_EMPTY = {
+    "plate_no": "号牌号码",
+    "owner_name": "车主姓名",
+    "owner_id_no": "车主身份证号码",
+    "owner_phone": "车主手机号码",
+    "frame_no": "车架号",
+    "recycling_certificate_no": "回收证明编号",
+}
 
 
 class FormIncomplete(Exception):
@@ -43,7 +55,7 @@ class Form:
     def read(cls, *fields: str, source: MultiDict[str, str] | None = None) -> Form:
         """Read the fields from the request's form, or from ``source``. A missing field reads as empty."""
         given = request.form if source is None else source
-        values = {name: _visible(given.get(name, "")) for name in fields}
+        values = {name: _visible(given.get(name, ""), wide=name == "password") for name in fields}
         typed = given.get("submission", "")
         form = cls(fields=fields, values=values)
         if re.fullmatch(r"[\w-]{16,64}", typed, re.ASCII):
@@ -59,6 +71,11 @@ class Form:
         """Return what was typed into a field."""
         return self.values.get(name, "")
 
+    def drop_city(self, name: str, city: str) -> None:
+        """Take the city's name off the front of a plate number: our pages show plates with it, so people copy it."""
+        if city:
+            self.values[name] = self.value(name).removeprefix(city).lstrip(" ·")
+
     def anchor(self, name: str) -> str:
         """Return the id of a field's input on the page."""
         return f"f-{name}"
@@ -70,12 +87,17 @@ class Form:
     def blame(self, name: str | None, message: str, remedy: str = "") -> None:
         """Add a fault."""
         self.errors.append(Fault(field=name, message=message, help=remedy))
+        # The list above the form goes down the page as the form does; what concerns no field comes first.
+        self.errors.sort(key=lambda fault: self.fields.index(fault.field) if fault.field in self.fields else -1)
 
     def refuse(self, refusal: Refusal, **names: str) -> None:
         """Add a refusal as a fault; ``names`` maps the domain's field names to the form's where they differ."""
         for one in refusal.each if isinstance(refusal, SeveralRefused) else (refusal,):
             name = names.get(one.field, one.field) if one.field else None
-            self.blame(name if name in self.fields else None, one.message_zh, one.help_zh)
+            if name in LEFT_EMPTY and self.values.get(name) == "":
+                self.blame(name, f"还没有填{LEFT_EMPTY[name]}。")
+            else:
+                self.blame(name if name in self.fields else None, one.message_zh, one.help_zh)
 
     def check(self) -> None:
         """Raise FormIncomplete where anything is to be put right."""
@@ -127,6 +149,7 @@ class Form:
         return number
 
 
-def _visible(typed: str) -> str:
-    """Control characters are never meant, and the database takes no NUL."""
-    return "".join(sign for sign in typed if sign.isprintable()).strip()[:LONGEST]
+def _visible(typed: str, *, wide: bool) -> str:
+    """Control characters are never meant, and the database takes no NUL; ``wide`` keeps wide signs as typed."""
+    seen = typed if wide else typed.translate(PLAIN)
+    return "".join(sign for sign in seen if sign.isprintable()).strip()[:LONGEST]

@@ -9,12 +9,13 @@ from sqlalchemy import func, select
 from werkzeug.wrappers import Response
 
 from app.access import public
-from app.context import business_now
+from app.context import business_now, settings
 from app.db import db
 from app.live import live
 from app.web.blueprint import web
 from app.web.checking import check_bike
 from app.web.forms import Form
+from app.web.place import place_of
 from app.web.remembered import remembered
 from app.web.stage_card import stage_card
 from registry.base import Refusal
@@ -68,6 +69,7 @@ def check() -> tuple[str, int] | str:
     form = Form.read("plate_no", source=request.args)
     if "plate_no" not in request.args:
         return render_template("check.html", form=form, answer=None)
+    form.drop_city("plate_no", place_of(settings().district).city)
     try:
         answer = check_bike(
             session=db.session(),

@@ -59,6 +59,13 @@ def my_trade_in_live(reference: str) -> AnyResponse:
     return tagged(render_template("own_progress.html", **_progress(_find(reference))))
 
 
+@web.get("/my/<reference>/wallet", endpoint="wallet_address")
+@requires("owner")
+def back_from_wallet(reference: str) -> AnyResponse:
+    """Lead from the wallet form's own address, left in the browser when the bank refused, to the trade-in."""
+    return redirect(url_for("web.my_trade_in", reference=reference), 303)
+
+
 @web.post("/my/<reference>/wallet", endpoint="take_wallet")
 @requires("owner")
 def take_wallet(reference: str) -> AnyResponse | tuple[str, int]:
@@ -76,6 +83,7 @@ def take_wallet(reference: str) -> AnyResponse | tuple[str, int]:
             operator=partners().operator,
             trade_in=record.trade_in,
             wallet_id=form.value("wallet_id"),
+            actor=caller().actor,
             now=business_now(),
         )
         flash(f"银行核对过了，补贴会发到尾号 {wallet.tail} 的钱包。")

@@ -13,10 +13,11 @@ from app.auth import caller
 from app.context import business_now, keyring, partners, reach_of, settings
 from app.db import db
 from app.errors import status_of
-from app.web.blueprint import web
+from app.web.blueprint import asked_before, web
 from app.web.board_figures import day_began
 from app.web.forms import Form, FormIncomplete
 from app.web.front import tagged
+from app.web.place import place_of
 from app.web.point_list import EMPTY, TABS, count_by_tab, list_by_tab
 from app.web.point_steps import SALE_NAMES, STEPS, due_step, uploaded
 from app.web.progress import PARTY_WORDS, headline, steps_of, who_acts
@@ -33,6 +34,7 @@ from registry.trade_ins import PHOTO_KINDS, TRADE_IN, TradeIn, TradeInPhoto, get
 A_PAGE = 20
 OPENING_FIELDS = ("plate_no", "owner_name", "owner_id_no", "owner_phone")
 TYPED_INCOMPLETE = 422
+STOPPED = "stopped"  # a flashed sentence that is no good news
 
 
 @web.get("/point", endpoint="point")
@@ -43,7 +45,7 @@ def point() -> str:
     chosen = request.args.get("waiting_for", "point")
     if chosen not in TABS:
         abort(404)
-    before = request.args.get("before", type=int)
+    before = asked_before()
     found = list_by_tab(session=db.session(), dealer_id=dealer.id, tab=chosen, before=before, limit=A_PAGE + 1)
     counts = count_by_tab(session=db.session(), dealer_id=dealer.id)
     return render_template(
@@ -74,6 +76,7 @@ def ask_to_open() -> str:
 def take_open() -> AnyResponse | tuple[str, int]:
     """Open a trade-in; where the police disagree it stands all the same, with their reason on its page."""
     form = Form.read(*OPENING_FIELDS)
+    form.drop_city("plate_no", place_of(settings().district).city)
 
     def work() -> str:
         try:
@@ -88,10 +91,13 @@ def take_open() -> AnyResponse | tuple[str, int]:
                 **form.values,
             )
         except PoliceDisagree as disagreed:
-            flash("登记保存了，但是交警核对没有通过。")
+            flash("登记保存了，但是交警核对没有通过。", STOPPED)
             return url_for("web.point_trade_in", reference=disagreed.facts["reference"])
         verified = trade_in.state == "old_bike_verified"
-        flash("核对通过，可以收旧车了。" if verified else "登记保存了，交警系统现在没有回话，请过一会儿再核对。")
+        if verified:
+            flash("核对通过，可以收旧车了。")
+        else:
+            flash("登记保存了，交警系统现在没有回话，请过一会儿再核对。", STOPPED)
         return url_for("web.point_trade_in", reference=trade_in.reference)
 
     try:
@@ -157,6 +163,15 @@ def take_photos(reference: str) -> AnyResponse | tuple[str, int]:
     return redirect(url_for("web.point_trade_in", reference=reference), 303)
 
 
+@web.get("/point/trade-ins/<reference>/<step>", endpoint="point_step_address")
+@requires("dealer")
+def back_from_step(reference: str, step: str) -> AnyResponse:
+    """Lead from a step's own address, left in the browser by a form that was refused, to the trade-in."""
+    if step != "photos" and step not in STEPS:
+        abort(404)
+    return redirect(url_for("web.point_trade_in", reference=reference), 303)
+
+
 @web.post("/point/trade-ins/<reference>/<step>", endpoint="point_step")
 @requires("dealer")
 def take_step(reference: str, step: str) -> AnyResponse | tuple[str, int]:
@@ -166,7 +181,10 @@ def take_step(reference: str, step: str) -> AnyResponse | tuple[str, int]:
     form = Form.read(*chosen.fields)
 
     def work() -> str:
-        flash(chosen.take(form, reference))
+        said = chosen.take(form, reference)
+        trade_in = get_trade_in(session=db.session(), reference=reference, reach=reach_of(caller()))
+        # A withdrawn trade-in keeps the reason for which the police once refused it.
+        flash(said, STOPPED if trade_in.refusal and trade_in.state != "withdrawn" else "message")
         return url_for("web.point_trade_in", reference=reference)
 
     try:

@@ -1,21 +1,29 @@
-"""Signing in and out with a cookie, and where each role starts."""
+"""Signing in by password or by a code sent to the phone, signing out, and where each role starts."""
 
 from __future__ import annotations
+
+import secrets
+from typing import Any
 
 from flask import current_app, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from app.access import public
-from app.auth import COOKIE, LASTS, account_of, current_token, sign_in, sign_out
+from app.auth import COOKIE, LASTS, account_of, current_token, sign_in, sign_in_by_code, sign_out
 from app.clock import real
+from app.context import keyring, partners, settings
 from app.db import db
 from app.errors import status_of
 from app.web.blueprint import local_path, web
 from app.web.demo_accounts import demo_accounts, demo_owner
 from app.web.forms import Form
 from registry.base import Refusal
+from registry.one_time_codes import Asker, IdTailNeeded, IdTailWrong, send_code
 
 START = {"owner": "web.my", "dealer": "web.point"}
+# A random name by which a device is known to the limits on codes; it says nothing about its owner.
+DEVICE_COOKIE = "mapai_device"
+DEVICE_LASTS_S = 365 * 24 * 3600
 
 
 def start_of(role: str) -> str:
@@ -46,19 +54,59 @@ def take_sign_in() -> Response | tuple[str, int]:
     except Refusal as refusal:
         form.refuse(refusal)
         return _page(form), status_of(refusal)
-    account = account_of(session=db.session(), token=token, at=real())
-    assert account is not None, "a token just given speaks for nobody"
-    target = local_path(request.args.get("next"), otherwise=url_for(start_of(account.role)))
-    answer = make_response(redirect(target, 303))
-    answer.set_cookie(
-        COOKIE,
-        token,
-        max_age=int(LASTS.total_seconds()),
-        httponly=True,
-        samesite="Lax",
-        secure=current_app.config["SESSION_COOKIE_SECURE"],
-    )
+    return _welcome(token)
+
+
+@web.get("/sign-in/phone", endpoint="sign_in_by_phone")
+@public
+def ask_for_phone() -> str:
+    """The page that asks for the phone."""
+    return _phone_page(Form(fields=("phone",)))
+
+
+@web.post("/sign-in/phone", endpoint="do_send_code")
+@public
+def take_phone() -> Response | tuple[str, int]:
+    """Send a code and ask for it. The page is the same whether or not anybody is filed with the phone."""
+    form = Form.read("phone")
+    phone = form.text("phone", "还没有填手机号码。", longest=30)
+    if form.errors:
+        return _phone_page(form), 422
+    device = request.cookies.get(DEVICE_COOKIE, "")
+    if not 16 <= len(device) <= 64:
+        device = secrets.token_urlsafe(18)
+    asker = Asker(address=request.remote_addr or "", device=device)
+    try:
+        send_code(session=db.session(), keyring=keyring(), gateway=partners().sms, phone=phone, asker=asker, now=real())
+    except Refusal as refusal:
+        form.refuse(refusal)
+        return _phone_page(form), status_of(refusal)
+    answer = make_response(_code_page(Form(fields=("phone", "code"), values={"phone": phone})))
+    _keep(answer, DEVICE_COOKIE, device, lasts_s=DEVICE_LASTS_S)
     return answer
+
+
+@web.post("/sign-in/code", endpoint="do_sign_in_by_code")
+@public
+def take_code() -> Response | tuple[str, int]:
+    """Sign in with the code; asks for the end of the ID number where several owners share the phone."""
+    form = Form.read("phone", "code", "id_tail")
+    code = form.text("code", "还没有填验证码。", longest=12)
+    if form.errors:
+        return _code_page(form), 422
+    try:
+        token = sign_in_by_code(
+            session=db.session(),
+            keyring=keyring(),
+            phone=form.value("phone"),
+            code=code,
+            id_tail=form.value("id_tail") or None,
+        )
+    except Refusal as refusal:
+        form.refuse(refusal)
+        shared = isinstance(refusal, IdTailNeeded | IdTailWrong)
+        return _code_page(form, shared=shared), status_of(refusal)
+    return _welcome(token)
 
 
 @web.post("/sign-out", endpoint="sign_out")
@@ -73,6 +121,34 @@ def leave() -> Response:
     return answer
 
 
+def _welcome(token: str) -> Response:
+    """Go to where this account was heading or starts, with the cookie that carries the token."""
+    account = account_of(session=db.session(), token=token, at=real())
+    assert account is not None, "a token just given speaks for nobody"
+    target = local_path(request.args.get("next"), otherwise=url_for(start_of(account.role)))
+    answer = make_response(redirect(target, 303))
+    _keep(answer, COOKIE, token, lasts_s=int(LASTS.total_seconds()))
+    return answer
+
+
+def _keep(answer: Response, name: str, value: str, *, lasts_s: int) -> None:
+    secure = current_app.config["SESSION_COOKIE_SECURE"]
+    answer.set_cookie(name, value, max_age=lasts_s, httponly=True, samesite="Lax", secure=secure)
+
+
 def _page(form: Form) -> str:
+    return _render("password", form, demo_accounts=demo_accounts(), demo_owner=demo_owner())
+
+
+def _phone_page(form: Form) -> str:
+    return _render("phone", form, demo_owner=demo_owner())
+
+
+def _code_page(form: Form, *, shared: bool = False) -> str:
+    sandbox = f"{settings().sms_url}/messages" if settings().mode == "demo" else None
+    return _render("code", form, shared=shared or bool(form.value("id_tail")), sandbox=sandbox)
+
+
+def _render(step: str, form: Form, **facts: Any) -> str:
     back = local_path(request.args.get("next"), otherwise="")
-    return render_template("sign_in.html", form=form, back=back, demo_accounts=demo_accounts(), demo_owner=demo_owner())
+    return render_template("sign_in.html", step=step, form=form, back=back, **facts)

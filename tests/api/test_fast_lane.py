@@ -90,6 +90,23 @@ def test_a_refusal_is_told_by_the_route_and_tried_once(place, ready, monkeypatch
     assert seen == [True]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"issued_at": "0001-01-01T00:00:00+14:00"},
+        {"issued_at": "9999-12-31T23:59:59-14:00"},
+        {"plate_no": "D1\x00"},
+        {"application_no": "A\x00"},
+        {"vehicle_code": "\x00"},
+        {"plate_no": " "},
+        {"plate_no": "\u202eD1"},
+    ],
+)
+def test_a_signed_word_that_nobody_can_store_or_read_is_malformed(place, ready, change):
+    answer = place.police_say(issued(ready[0], "B111111") | change)
+    assert (answer.status_code, answer.json["code"]) == (422, "malformed_plate_document")
+
+
 def test_a_forged_signature_changes_nothing(place, ready, settings):
     body = json.dumps(issued(ready[0], "B111111")).encode()
     headers = signed_headers(

@@ -39,6 +39,8 @@ WRITES = (
         ({"owner_name": "陈" * 65}, {"owner_name": "too_long"}),
         ({"owner_name": "陈\x00英"}, {"owner_name": "bad_characters"}),
         ({"owner_name": "陈\ud800英"}, {"owner_name": "bad_characters"}),
+        ({"owner_name": "\u202e英陈"}, {"owner_name": "bad_characters"}),
+        ({"plate_no": "B38\u200b2617"}, {"plate_no": "bad_characters"}),
         ({"colour": "red"}, {"colour": "unknown_field"}),
         (
             {"plate_no": "1", "owner_id_no": "1", "owner_phone": "1"},

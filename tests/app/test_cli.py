@@ -61,3 +61,13 @@ def test_an_unknown_scenario_is_refused() -> None:
     told = CliRunner().invoke(main, ["scenario", "atlantis"])
     assert told.exit_code == 2
     assert "gongshu" in told.stderr
+
+
+def test_verify_of_a_folder_without_data_says_so_and_makes_none(tmp_path, monkeypatch):
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    folder = tmp_path / "nothing"
+    result = CliRunner().invoke(main, ["verify", "--data", str(folder)])
+    assert result.exit_code == 1
+    assert "holds no Mapai data" in result.output
+    assert "--data" in result.output
+    assert not folder.exists()

@@ -1,12 +1,15 @@
 """Filing lists as files: any common encoding, columns in any order, odd shapes named instead of guessed."""
 
+from collections.abc import Sequence
+from datetime import date, datetime, time
 from pathlib import Path
 
 import pytest
+import xlsxwriter
 
 from app.district.filings import generate_filings, write_filings_csv
-from registry.filing_file import FilingColumnsMissing, FilingFileUnreadable, look_through, read_rows
-from registry.filing_rows import FilingRow
+from registry.filing_file import EXCEL, FilingColumnsMissing, FilingFileUnreadable, look_through, read_rows
+from registry.filing_rows import Filing, FilingRow, RowChecker
 
 HEADER = "号牌号码,车主姓名,证件号码,手机号码,备案日期,品牌,车架号,街道"
 ROW = "B382617,陈建英,330105199003070018,13800138000,2021-03-18,凌风,LX0001,祥符街道"
@@ -70,3 +73,61 @@ def test_a_made_list_is_the_same_every_time_and_reads_back(tmp_path: Path) -> No
     assert (file.rows, file.encoding) == (500, "utf-8-sig")
     assert list(read_rows(file)) == list(generate_filings(seed=5, count=500))
     assert list(generate_filings(seed=6, count=500)) != list(generate_filings(seed=5, count=500))
+
+
+def workbook(folder: Path, rows: Sequence[Sequence[object]], *, first_row: int = 0) -> Path:
+    path = folder / "list.xlsx"
+    with xlsxwriter.Workbook(path, {"default_date_format": "yyyy/m/d"}) as book:
+        book.add_worksheet("目录").hide()
+        sheet = book.add_worksheet("名单")
+        sheet.activate()
+        for number, row in enumerate(rows, start=first_row):
+            sheet.write_row(number, 0, row)
+    return path
+
+
+def test_a_workbook_reads_like_the_csv_of_its_first_visible_sheet(tmp_path: Path) -> None:
+    path = workbook(tmp_path, [HEADER.split(","), [], ROW.split(",")])
+    file = look_through(path)
+    assert (file.encoding, file.rows) == (EXCEL, 2)
+    assert list(read_rows(file)) == [READ._replace(line=3)]
+
+
+def test_rows_are_counted_as_excel_shows_them_and_surplus_is_told(tmp_path: Path) -> None:
+    path = workbook(tmp_path, [["备注", *HEADER.split(",")], ["", *ROW.split(","), "路"]], first_row=3)
+    assert list(read_rows(look_through(path))) == [READ._replace(line=5, surplus="路")]
+
+
+# A workbook's days know no time zone.
+@pytest.mark.parametrize("day", [date(2021, 3, 18), datetime.combine(date(2021, 3, 18), time(9, 30)), 20210318])
+def test_typed_cells_are_understood(tmp_path: Path, day: object) -> None:
+    cells: list[object] = ROW.split(",")
+    cells[3], cells[4] = 13800138000, day
+    (row,) = read_rows(look_through(workbook(tmp_path, [HEADER.split(","), cells])))
+    assert row.phone == "13800138000"
+    filing = RowChecker(today=date(2026, 6, 1)).check(row)
+    assert isinstance(filing, Filing)
+    assert filing.filed_on == date(2021, 3, 18)
+
+
+def test_an_id_number_kept_as_a_quantity_is_named(tmp_path: Path) -> None:
+    cells: list[object] = ROW.split(",")
+    cells[2] = 330105199003070018
+    (row,) = read_rows(look_through(workbook(tmp_path, [HEADER.split(","), cells])))
+    refusals = RowChecker(today=date(2026, 6, 1)).check(row)
+    assert isinstance(refusals, list)
+    assert [(each.code, each.field) for each in refusals] == [("id_number_rounded", "id_no")]
+
+
+def test_a_workbook_without_our_columns_is_refused(tmp_path: Path) -> None:
+    for rows in ([], [["号牌号码"], ["B382617"]]):
+        with pytest.raises(FilingColumnsMissing):
+            list(read_rows(look_through(workbook(tmp_path, rows))))
+
+
+@pytest.mark.parametrize("content", [b"PK\x03\x04", bytes.fromhex("D0CF11E0A1B11AE1") + bytes(600)])
+def test_a_damaged_workbook_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "list.xls"
+    path.write_bytes(content)
+    with pytest.raises(FilingFileUnreadable, match="workbook"):
+        look_through(path)

@@ -6,14 +6,18 @@ from datetime import date
 
 import psycopg
 import pytest
+from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session
 
 from app.config import Settings
 from app.db import psycopg_conninfo
 from app.district.filings import generate_filings
 from registry import filing_import
-from registry.filing_import import Finding, ImportReport, import_filings
-from registry.filing_rows import FilingRow
+from registry.filing_findings import Finding, ImportReport
+from registry.filing_import import import_filings
+from registry.filing_rows import FilingRow, RowChecker
 from registry.people import id_index
+from tests.registry.line import make_district
 
 TODAY = date(2026, 6, 1)
 CHEN = FilingRow(
@@ -100,16 +104,81 @@ def test_the_same_list_again_changes_nothing(connection: psycopg.Connection, set
     assert first.new_people < 2_000  # some own two
 
 
-def test_a_changed_row_is_named_and_nothing_overwritten(connection: psycopg.Connection, settings: Settings) -> None:
+def history(connection: psycopg.Connection) -> list[tuple[str, str, str, str]]:
+    rows = connection.execute("SELECT actor, field, old, new FROM filing_change ORDER BY id").fetchall()
+    connection.rollback()
+    return rows
+
+
+def test_a_corrected_row_updates_the_filing_and_keeps_its_history(
+    connection: psycopg.Connection, settings: Settings
+) -> None:
     bring(connection, settings, CHEN)
-    report = bring(connection, settings, CHEN._replace(frame_no="LX0002", sub_district="半山街道"))
+    corrected = CHEN._replace(frame_no="LX0002", filed_on="2021-03-19")
+    report = bring(connection, settings, corrected, actor="account:7")
 
     assert said(report) == [
-        (2, "differs", "车架号", "filing_differs"),
-        (2, "differs", "街道", "filing_differs"),
+        (2, "corrected", "备案日期", "filing_corrected"),
+        (2, "corrected", "车架号", "filing_corrected"),
     ]
-    assert (report.stored, report.unchanged, report.differing) == (0, 0, 1)
-    assert connection.execute("SELECT frame_no, sub_district FROM filed_bike").fetchall() == [("LX0001", "祥符街道")]
+    assert (report.stored, report.unchanged, report.corrected, report.differing) == (0, 0, 1, 0)
+    row = connection.execute("SELECT frame_no, filed_on, brand FROM filed_bike").fetchone()
+    assert row == ("LX0002", date(2021, 3, 19), "凌风")
+    changes = [
+        ("account:7", "filed_on", "2021-03-18", "2021-03-19"),
+        ("account:7", "frame_no", "LX0001", "LX0002"),
+    ]
+    assert sorted(history(connection)) == changes
+    audited = connection.execute(
+        "SELECT actor, subject, detail FROM audit_entry WHERE action = 'filing.corrected'"
+    ).fetchall()
+    assert audited == [
+        (
+            "account:7",
+            "filing:B382617",
+            {"filed_on": ["2021-03-18", "2021-03-19"], "frame_no": ["LX0001", "LX0002"]},
+        )
+    ]
+    connection.rollback()
+
+    again = bring(connection, settings, corrected, actor="account:7")
+    assert (again.unchanged, again.corrected, again.findings) == (1, 0, [])
+    assert sorted(history(connection)) == changes
+
+
+def test_the_history_cannot_be_rewritten(connection: psycopg.Connection, settings: Settings) -> None:
+    bring(connection, settings, CHEN)
+    bring(connection, settings, CHEN._replace(brand="云雀"))
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute("UPDATE filing_change SET old = new")
+    connection.rollback()
+    with psycopg.connect(make_url(settings.owner_url).set(drivername="postgresql").render_as_string(False)) as owner:
+        owner.execute("SELECT set_config('search_path', %s, false)", (settings.schema,))
+        with pytest.raises(psycopg.errors.RestrictViolation):
+            owner.execute("DELETE FROM filing_change")
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        "UPDATE filed_bike SET state = 'received'",
+        """INSERT INTO trade_in (reference, dealer_id, filed_bike_id, owner_id, opened_at)
+           SELECT 'GS-AAAA-22', dealer.id, filed_bike.id, owner_id, now() FROM filed_bike, dealer""",
+    ],
+)
+def test_a_bike_on_its_way_is_not_corrected(
+    connection: psycopg.Connection, settings: Settings, session: Session, beside: str
+) -> None:
+    make_district(session, settings.keyring).dealer()
+    session.commit()
+    bring(connection, settings, CHEN)
+    connection.execute(beside)
+    connection.commit()
+    report = bring(connection, settings, CHEN._replace(brand="云雀"))
+
+    assert said(report) == [(2, "differs", "品牌", "filing_in_use")]
+    assert (report.corrected, report.differing) == (0, 1)
+    assert history(connection) == []
 
 
 def test_another_owner_for_a_filed_plate_leaves_no_stranger_behind(
@@ -118,7 +187,8 @@ def test_another_owner_for_a_filed_plate_leaves_no_stranger_behind(
     bring(connection, settings, CHEN)
     report = bring(connection, settings, CHEN._replace(id_no="330105195810270261", owner_name="王建"))
 
-    assert said(report) == [(2, "differs", "证件号码", "filing_differs")]
+    assert said(report) == [(2, "differs", "证件号码", "filing_needs_transfer")]
+    assert "过户" in report.findings[0].refusal.help_zh
     assert report.new_people == 0
     assert counts(connection) == (1, 1)
 
@@ -169,7 +239,20 @@ def test_a_plate_twice_in_one_list(connection: psycopg.Connection, settings: Set
     report = bring(connection, settings, CHEN, CHEN, CHEN._replace(brand="云雀"))
 
     assert (report.stored, report.unchanged, report.differing) == (1, 1, 1)
-    assert said(report) == [(4, "differs", "品牌", "filing_differs")]
+    assert said(report) == [(4, "differs", "品牌", "plate_twice_in_list")]
+
+
+def test_two_rows_that_contradict_each_other_settle_on_the_first(
+    connection: psycopg.Connection, settings: Settings
+) -> None:
+    bring(connection, settings, CHEN._replace(brand="飞鸿"))
+    rows = (CHEN, CHEN._replace(brand="云雀"))
+    first, second = bring(connection, settings, *rows), bring(connection, settings, *rows)
+
+    assert (first.corrected, first.differing) == (1, 1)
+    assert (second.unchanged, second.corrected, second.differing) == (1, 0, 1)
+    assert said(second) == [(3, "differs", "品牌", "plate_twice_in_list")]
+    assert history(connection) == [("import", "brand", "飞鸿", "凌风")]
 
 
 def test_a_person_known_from_elsewhere_is_not_doubled(connection: psycopg.Connection, settings: Settings) -> None:
@@ -263,6 +346,9 @@ def test_memory_stays_flat(connection: psycopg.Connection, settings: Settings, m
         finally:
             tracemalloc.stop()
 
-    highest(1_000, 1)  # caches of days and words fill up
+    checker = RowChecker(today=TODAY)
+    for row in generate_filings(seed=40, count=6_000):  # the caches of days and words fill up
+        checker.check(row)
+    highest(1_000, 1)
     small, large = highest(1_200, 20), highest(6_000, 40)
     assert large < small * 1.5, f"{large} bytes for 6,000 rows, {small} for 1,200"

@@ -162,7 +162,9 @@ class Books:
             add_to_balances(session=session, programme_id=self.programme_id, changes=changes)
             return payout.id
 
-    def confirm(self, trade_in_id: int, wallet_id: str, operator: PayoutOperator | None = None) -> Wallet:
+    def confirm(
+        self, trade_in_id: int, wallet_id: str, operator: PayoutOperator | None = None, *, actor: str = "account:1"
+    ) -> Wallet:
         """The owner confirms a wallet."""
         with self.sessions() as session:
             wallet = confirm_wallet(
@@ -171,6 +173,7 @@ class Books:
                 operator=operator or make_bank(),
                 trade_in=session.get_one(TradeIn, trade_in_id),
                 wallet_id=wallet_id,
+                actor=actor,
                 now=NOW,
             )
             session.commit()

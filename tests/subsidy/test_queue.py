@@ -113,6 +113,7 @@ class TestAdmit:
             lambda word: {"holder_index": b"x" * 32},
             lambda word: {"vehicle_code": "119322000000099"},
             lambda word: {"plate_no": "B" * 200},
+            lambda word: {"plate_no": "Z1"},
         ],
     )
     def test_another_word_under_the_same_number_is_a_case(self, connection, clock, keyring, change: Callable):
@@ -125,6 +126,15 @@ class TestAdmit:
         assert isinstance(answer, CompletionDiffers)
         assert connection.execute("SELECT count(*) FROM staff_case WHERE closed_at IS NULL").fetchone() == (1,)
         assert connection.execute("SELECT count(*) FROM claim").fetchone() == (1,)
+
+    @pytest.mark.parametrize("plate", ["Z1", "B" * 200])
+    def test_a_plate_that_cannot_be_the_new_one_completes_nothing(self, connection, clock, keyring, plate):
+        programme(connection, clock, places=3)
+        (ready,) = make_ready(connection=connection, keyring=keyring, count=1, now=NOW)
+        values = {name: getattr(police_word(ready, 1), name) for name in Completion.__slots__} | {"plate_no": plate}
+        (answer,) = admit(connection=connection, completions=[Completion(**values)], clock=clock, district=DISTRICT)
+        assert isinstance(answer, CompletionDiffers)
+        assert connection.execute("SELECT count(*) FROM claim").fetchone() == (0,)
 
     def test_a_bad_neighbour_fails_alone(self, connection, clock, keyring):
         programme(connection, clock, places=9)

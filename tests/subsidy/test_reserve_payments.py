@@ -85,6 +85,7 @@ def _pay_everybody(settings: Settings, engine: Engine) -> None:
                 operator=bank,
                 trade_in=trade_in,
                 wallet_id=f"W{trade_in.id:04d}",
+                actor="demo",
                 now=datetime.now(UTC),
             )
         session.commit()

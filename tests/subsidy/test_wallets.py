@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import func, select, text
 
+from registry.audit import AuditEntry
 from registry.base import PartnerSilent, Refusal
 from registry.trade_ins import TradeIn
 from subsidy.operator import WalletAnswer
@@ -137,6 +138,13 @@ def test_a_silent_bank_leaves_everything_as_it_was(books: Books) -> None:
     assert books.do(lambda session: current_wallet(session=session, trade_in_id=trade_in_id)) is None
 
 
+def test_the_trail_names_who_typed_the_wallet(books: Books) -> None:
+    """Staff may type it at the owner's word; the trail must not say that the owner did."""
+    books.confirm(books.trade_in(), "W1001", actor="account:77")
+    query = select(AuditEntry.actor).where(AuditEntry.action == "wallet_confirmed")
+    assert books.do(lambda session: session.scalars(query).all()) == ["account:77"]
+
+
 def test_a_wallet_given_in_the_moment_of_the_award_ends_owed_once(books: Books) -> None:
     """Neither transaction sees the other; the sweep finds what both missed."""
     trade_in_id = books.trade_in()
@@ -147,6 +155,7 @@ def test_a_wallet_given_in_the_moment_of_the_award_ends_owed_once(books: Books) 
             operator=make_bank(),
             trade_in=owner.get_one(TradeIn, trade_in_id),
             wallet_id="W1001",
+            actor="account:1",
             now=NOW,
         )
         payout_id = books.award(trade_in_id)

@@ -30,6 +30,32 @@ def test_a_visitor_is_sent_to_sign_in_and_back(running):
             assert (answer.status_code, answer.location) == (303, f"/sign-in?next={path}")
 
 
+def test_a_line_break_in_an_address_stays_in_the_address(running):
+    """On the way to the sign-in page as everywhere: no header can be smuggled in, and nothing fails."""
+    answer = running.app().test_client().get("/my/GS%0D%0ASet-Cookie:a=b&next=evil")
+    assert answer.status_code == 303
+    assert answer.location == "/sign-in?next=/my/GS%0D%0ASet-Cookie%3Aa%3Db%26next%3Devil"
+    assert "Set-Cookie" not in answer.headers
+
+
+def test_what_somebody_signed_in_sees_is_kept_nowhere(running, point):
+    owner = running.owner("owner")
+    reference = point.open_trade_in(owner)
+    assert point.open(f"/point/trade-ins/{reference}").headers["Cache-Control"] == "private, no-store"
+    asset = re.search(r'href="(/assets/[^"]+)"', point.page.text)[1]
+    with point.client.get(asset) as file:
+        assert "no-store" not in file.headers["Cache-Control"]
+    assert "no-store" not in running.app().test_client().get("/").headers["Cache-Control"]
+
+
+@pytest.mark.parametrize("before", ["9223372036854775808", "-99999999999999999999", "9" * 40, "٣", "1e3", "x", ""])
+def test_a_lists_next_page_takes_no_number_the_database_cannot_hold(running, before):
+    for login, path in (("point", "/point"), (STAFF, "/board/claims")):
+        browser = Browser(running.app())
+        browser.sign_in(login)
+        assert browser.client.get(path, query_string={"before": before}).status_code == 200
+
+
 @pytest.mark.parametrize("login", ["point", STAFF, "owner"])
 def test_a_role_reaches_its_own_pages_only(running, login):
     running.owner("owner")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.orm import sessionmaker
 
+from registry.accounts import Account
+from registry.audit import AuditEntry, record
 from registry.cases import open_case
 from subsidy.dispatch import pay_next
 from tests.web.markup import check_page
@@ -82,6 +84,11 @@ def test_claims_by_state_and_by_position(running, desk):
     assert desk.at == "/board/claims/1"
     desk.open("/board/claims/find?position=nine")
     assert desk.at == "/board/claims"
+    assert "序号是一个数字" in desk.text
+    desk.open("/board/claims/find?position=9,999")
+    assert desk.at == "/board/claims"
+    assert desk.page.status_code == 200
+    assert "没有序号 9,999 的申领" in desk.text
 
 
 def test_a_paid_claims_page(running, desk):
@@ -102,6 +109,23 @@ def test_a_paid_claims_page(running, desk):
         assert words in page.text, words
     amounts = re.findall(r'<td class="n">([\d.,]+)</td></tr></tfoot>', page.text)
     assert amounts == ["300.00"]
+
+
+def test_a_claims_page_says_who_did_what(running, desk):
+    """A wallet the owner typed is the owner's deed, one that staff typed is theirs; the steps are the point's."""
+    session = running.session
+    staff = session.scalars(select(Account).where(Account.login == STAFF)).one()
+    subject = session.scalar(select(AuditEntry.subject).where(AuditEntry.action == "wallet_confirmed"))
+    assert subject is not None
+    record(session=session, actor=f"account:{staff.id}", action="wallet_confirmed", subject=subject)
+    session.commit()
+    page = desk.open("/board/claims/1")
+    check_page(page)
+    deeds = [words for words in re.findall(r"<li\b.*?</li>", page.text, re.S) if "<span>确认收款钱包</span>" in words]
+    assert len(deeds) == 2
+    assert sum("<span>车主</span>" in deed for deed in deeds) == 1
+    assert sum(f"<span>{staff.display_name}</span>" in deed for deed in deeds) == 1
+    assert "<span>代办点 " in page.text
 
 
 def test_a_waiting_claims_page_shows_no_money(running, desk):

@@ -217,6 +217,30 @@ class TestCheck:
         assert "1 个字母加 6 位数字" in page.text
         assert 'href="#f-plate_no"' in page.text
 
+    @pytest.mark.parametrize("form", ["杭州{}", "杭州 {}", "杭州·{}"], ids=["as shown", "as read", "as printed"])
+    def test_a_plate_copied_with_its_city(self, running, form):
+        owner = running.owner()
+        page = self.ask(running, form.format(owner.plate_no))
+        assert page.status_code == 200
+        assert "这辆车可以换" in page.text
+
+    def test_a_plate_typed_with_wide_signs(self, running):
+        owner = running.owner()
+        wide = "".join(chr(ord(sign) + 0xFEE0) for sign in owner.plate_no)
+        assert wide != owner.plate_no
+        page = self.ask(running, wide)
+        assert page.status_code == 200
+        assert "这辆车可以换" in page.text
+
+    def test_another_citys_name_is_not_dropped(self, running):
+        assert self.ask(running, f"宁波{running.owner().plate_no}").status_code == 422
+
+    def test_nothing_typed_is_said_to_be_nothing(self, running):
+        page = self.ask(running, "")
+        assert page.status_code == 422
+        assert "还没有填号牌号码。" in page.text
+        assert "「」" not in page.text
+
     def test_a_plate_never_filed(self, running):
         assert "备案名单里没有号牌 Z999999" in self.ask(running, "Z999999").text
 

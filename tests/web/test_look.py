@@ -46,6 +46,9 @@ def test_the_look_is_remembered_and_comes_back_to_the_page(running):
     assert '<html lang="zh-CN" data-face="owner" data-mode="elder">' in page.text
     page = browser.open("/look?text=3&back=/")
     assert 'data-mode="elder" data-text="3"' in page.text
+    page = browser.open("/look?mode=standard&back=/")
+    assert "data-text" not in page.text, "large type belongs to 长辈版, and only its pages can turn it off"
+    browser.open("/look?mode=elder&back=/")
     page = browser.open("/look?theme=dark&back=/")
     assert 'data-theme="dark"' in page.text
     page = browser.open("/look?mode=standard&theme=system&text=1&back=/")

@@ -56,6 +56,7 @@ def test_a_wallet_the_bank_refuses_is_told_in_words_and_kept(owning, wallet_id, 
     check_page(page)
     assert words in page.text
     assert f'value="{wallet_id}"' in page.text
+    assert browser.open(browser.at).status_code == 200, "the address the refused form left in the browser"
 
 
 def test_settled(owning, pay):

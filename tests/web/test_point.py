@@ -71,6 +71,48 @@ class TestNo:
         assert 'value="B38"' in page.text
         assert how_many(running, TradeIn) == 0
 
+    def test_an_empty_opening_says_what_is_missing(self, running, point):
+        point.open("/point/open")
+        page = point.send(plate_no="", owner_name="", owner_id_no="", owner_phone="")
+        assert page.status_code == 422
+        check_page(page)
+        for label in ("号牌号码", "车主姓名", "车主身份证号码", "车主手机号码"):
+            assert f"还没有填{label}。" in page.text
+        assert "「」" not in page.text
+        assert "不能用的字符" not in page.text
+
+    def test_an_opening_typed_with_city_and_wide_digits(self, running, point):
+        owner = running.owner()
+        wide = {ord(digit): ord(digit) + 0xFEE0 for digit in "0123456789"}
+        point.open("/point/open")
+        point.send(
+            plate_no=f"杭州{owner.plate_no}",
+            owner_name=owner.name,
+            owner_id_no=owner.id_no.translate(wide),
+            owner_phone=owner.phone.translate(wide),
+        )
+        assert "核对通过" in point.text
+
+    def test_faults_stand_in_the_order_of_the_form(self, running, point):
+        owner = running.owner()
+        point.open_trade_in(owner)
+        point.send_photos()
+        page = point.send(action="/receipt", frame_no="", recycling_certificate_no="")
+        places = [page.text.index(f'href="#f-{name}"') for name in ("frame_no", "recycling_certificate_no", "complete")]
+        assert places == sorted(places)
+        assert "还没有填车架号。" in page.text
+        assert "还没有填回收证明编号。" in page.text
+        assert "旧车不完整" in page.text
+
+    def test_the_address_a_refused_form_leaves_leads_back(self, running, point):
+        owner = running.owner()
+        reference = point.open_trade_in(owner)
+        for step in ("photos", "receipt", "sale", "withdrawal"):
+            point.open(f"/point/trade-ins/{reference}/{step}")
+            assert (point.at, point.page.status_code) == (f"/point/trade-ins/{reference}", 200)
+        assert point.open(f"/point/trade-ins/{reference}/nonsense").status_code == 404
+        assert point.open("/point/trade-ins/GS-0000-00/receipt").status_code == 404
+
     def test_another_persons_bike(self, running, point):
         owner, other = running.owner(), running.owner()
         point.open("/point/open")
@@ -84,11 +126,14 @@ class TestNo:
         assert point.page.status_code == 200
         check_page(point.page)
         assert "已登记被盗抢" in point.text
+        no_good_news = '<div class="notice notice-you" role="status">'
+        assert no_good_news in point.page.text
         point.send(action="/verification")
         assert point.page.status_code == 422
         check_page(point.page)
         point.send(action="/withdrawal")
         assert "已撤回" in point.text
+        assert no_good_news not in point.page.text
         assert running.district.trade_in(reference).state == "withdrawn"
 
     def test_silent_police_keep_what_was_typed(self, running, point):

@@ -6,12 +6,13 @@ import json
 from datetime import date
 from typing import Any, get_args
 
-from app.clients.wire import read_instant
+from app.clients.wire import is_number, read_instant, read_reason
 from registry.base import Refusal
 from subsidy.operator import Statement, StatementLine, TransferAnswer, TransferState, WalletAnswer, WalletRefusal
 
 STATES = get_args(TransferState)
 REASONS = (None, *get_args(WalletRefusal))
+LARGEST_FEN = 2**63 - 1  # what the ledger's columns hold
 
 
 class MalformedBankDocument(Refusal):
@@ -46,14 +47,14 @@ def read_transfer(data: dict[str, Any]) -> TransferAnswer:
             state=data["state"],
             amount_fen=data["amount_fen"],
             final=data["final"],
-            reason=data.get("reason"),
+            reason=read_reason(data.get("reason")),
             settled_at=read_instant(data.get("settled_at")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise MalformedBankDocument(detail=str(error)) from None
-    if not isinstance(answer.bank_number, str) or not answer.bank_number:
+    if not is_number(answer.bank_number):
         raise MalformedBankDocument(detail="bank_number")
-    if type(answer.amount_fen) is not int or answer.amount_fen <= 0:
+    if type(answer.amount_fen) is not int or not 0 < answer.amount_fen <= LARGEST_FEN:
         raise MalformedBankDocument(detail="amount_fen")
     if type(answer.final) is not bool or answer.state not in STATES:
         raise MalformedBankDocument(detail="state, final")

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from app.clients.wire import read_instant
+from app.clients.wire import is_number, read_instant, read_reason
 from registry.base import Refusal
 from registry.plate_authority import AnswerState, CancelAnswer, PlateAnswer, PlateRecord, PlateStatus
 
@@ -61,13 +61,13 @@ def read_plate_answer(data: dict[str, Any]) -> PlateAnswer:
             issued_at=read_instant(data.get("issued_at")),
             holder_id_no=data.get("holder_id_no"),
             vehicle_code=data.get("vehicle_code"),
-            reason=data.get("reason"),
+            reason=read_reason(data.get("reason")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise MalformedPlateDocument(detail=str(error)) from None
-    texts = (answer.application_no, answer.plate_no, answer.holder_id_no, answer.vehicle_code)
-    done_without = answer.state == "done" and not (all(texts) and answer.issued_at)
-    if answer.state not in STATES or done_without or not answer.application_no or not _all_texts(*texts, answer.reason):
+    facts = (answer.plate_no, answer.holder_id_no, answer.vehicle_code)
+    done_without = answer.state == "done" and not (all(facts) and answer.issued_at)
+    if answer.state not in STATES or done_without or not _numbered(answer.application_no, *facts):
         raise MalformedPlateDocument(detail="state, plate_no, issued_at, holder_id_no, vehicle_code")
     return answer
 
@@ -80,13 +80,12 @@ def read_cancel_answer(data: dict[str, Any]) -> CancelAnswer:
             plate_no=data["plate_no"],
             state=data["state"],
             cancelled_at=read_instant(data.get("cancelled_at")),
-            reason=data.get("reason"),
+            reason=read_reason(data.get("reason")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise MalformedPlateDocument(detail=str(error)) from None
     done_without = answer.state == "done" and answer.cancelled_at is None
-    texts = (answer.message_no, answer.plate_no, answer.reason)
-    if answer.state not in STATES or done_without or not answer.message_no or not _all_texts(*texts):
+    if answer.state not in STATES or done_without or not _numbered(answer.message_no, answer.plate_no):
         raise MalformedPlateDocument(detail="state, cancelled_at")
     return answer
 
@@ -122,5 +121,6 @@ def read_callback(body: bytes) -> PlateAnswer | CancelAnswer:
     raise MalformedPlateDocument(detail="kind")
 
 
-def _all_texts(*values: object) -> bool:
-    return all(value is None or isinstance(value, str) for value in values)
+def _numbered(our_number: object, *facts: object) -> bool:
+    # What the database cannot store or nobody can read must not reach the queue: it would fail a whole batch.
+    return is_number(our_number) and all(fact is None or is_number(fact) for fact in facts)

@@ -29,6 +29,9 @@
 
   document.querySelectorAll("[data-focus]").forEach(function (node) { node.focus(); });
 
+  // A refused form is the answer to a POST: going back to it later would only show the browser's own error page.
+  if (document.querySelector("[data-focus]")) history.replaceState(null, "", location.href);
+
   // A second click on the same form is dropped; the server would answer it with the first answer anyway.
   document.querySelectorAll("form[method=post]").forEach(function (form) {
     form.addEventListener("submit", function (event) {

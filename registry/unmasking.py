@@ -1,0 +1,91 @@
+"""Unmasking: staff see one field of one person in clear, for a reason that is kept."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy import BigInteger, ForeignKey, Identity, String, func
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from registry.audit import record
+from registry.base import Base, Instant, Refusal
+from registry.people import Person, open_id_number, open_name, open_phone
+from registry.sealing import Keyring
+
+Field = Literal["name", "id_no", "phone"]
+FIELDS: tuple[Field, ...] = ("name", "id_no", "phone")
+# Who decides claims, who pays them and who runs the platform; an operator or an auditor works with what is masked.
+MAY_UNMASK = ("reviewer", "finance", "administrator")
+SHORTEST_REASON = 4
+
+
+class Unmasking(Base):
+    """One look at one field, append-only. The reason stands here and not in the audit trail: it may name people."""
+
+    __tablename__ = "unmasking"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    at: Mapped[datetime] = mapped_column(Instant, server_default=func.clock_timestamp())
+    account_id: Mapped[int] = mapped_column(ForeignKey("account.id"), index=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"), index=True)
+    field: Mapped[str] = mapped_column(String(8))
+    reason: Mapped[str] = mapped_column(String(200))
+    address: Mapped[str] = mapped_column(String(45))
+
+
+class PersonNotFound(Refusal):
+    """Nobody has this person_id."""
+
+    code = "person_not_found"
+    kind = "not_found"
+    zh = "没有这个人。"
+    en = "There is no such person."
+    remedy_zh = "请从办理记录里重新打开。"
+    remedy_en = "Open the person from a record again."
+
+
+class NothingToUnmask(Refusal):
+    """The person has given nothing for this field."""
+
+    code = "nothing_to_unmask"
+    kind = "not_found"
+    zh = "这个人没有留这一项。"
+    en = "This person has given nothing here."
+    remedy_zh = "请选另一项。"
+    remedy_en = "Choose another field."
+    default_field = "field"
+
+
+def unmask(
+    *, session: Session, keyring: Keyring, account_id: int, person_id: int, field: Field, reason: str, address: str
+) -> str:
+    """Return the field in clear, with the look written down in the caller's transaction: commit before you show it.
+
+    ``address`` is where the account looks from. Raises PersonNotFound and NothingToUnmask, which write nothing.
+    """
+    person = session.get(Person, person_id)
+    if person is None:
+        raise PersonNotFound
+    value = _open(person, keyring, field)
+    if value is None:
+        raise NothingToUnmask
+    look = Unmasking(account_id=account_id, person_id=person_id, field=field, reason=reason, address=address[:45])
+    session.add(look)
+    session.flush()
+    record(
+        session=session,
+        actor=f"account:{account_id}",
+        action="unmasked",
+        subject=f"person:{person_id}",
+        detail={"field": field, "unmasking": look.id},
+    )
+    return value
+
+
+def _open(person: Person, keyring: Keyring, field: Field) -> str | None:
+    if field == "name":
+        return open_name(person=person, keyring=keyring)
+    if field == "id_no":
+        return open_id_number(person=person, keyring=keyring)
+    return open_phone(person=person, keyring=keyring)
