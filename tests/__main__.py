@@ -18,13 +18,16 @@ CHECKS = (
     ("import-linter", [str(BIN / "lint-imports")]),
 )
 
+# Two at a time, each with a server of its own: most tests wait for a database to be made.
+TOGETHER = ["-n", "2", "--dist", "worksteal"]
+
 
 def main(arguments: list[str]) -> int:
     """Run the checks, then pytest with the given arguments; return the exit code."""
     failed = [name for name, command in CHECKS if not _passes(name, command)]
     if failed:
         _say(f"failed before pytest: {', '.join(failed)}")
-    tested = _passes("pytest", [sys.executable, "-m", "pytest", *arguments])
+    tested = _passes("pytest", [sys.executable, "-m", "pytest", *(arguments or TOGETHER)])
     return 0 if tested and not failed else 1
 
 
