@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 from datetime import datetime
+from io import BytesIO
 
+from PIL import Image
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
@@ -21,11 +23,11 @@ from registry.uniqueness import refusing_duplicates
 
 LARGEST_PHOTO_BYTES = 3 * 1024 * 1024
 PHOTO_WORDS = {"frame_no": "车架号", "plate": "号牌", "whole": "整车"}
-_MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
+LEAST_PHOTO_SIDE = 32
 
 
 class PhotoUnreadable(Refusal):
-    """The bytes are neither JPEG nor PNG."""
+    """The bytes are no JPEG or PNG picture of at least 32 by 32 dots."""
 
     code = "photo_unreadable"
     zh = "这不是照片文件。"
@@ -113,7 +115,7 @@ def add_photo(*, session: Session, reference: str, reach: Reach, kind: str, imag
         raise ValueError(f"unknown kind of photo {kind!r}")
     if len(image) > LARGEST_PHOTO_BYTES:
         raise PhotoTooLarge
-    if not image.startswith(_MAGIC):
+    if not _is_picture(image):
         raise PhotoUnreadable
     trade_in = lock_trade_in(session=session, reference=reference, reach=reach)
     TRADE_IN.after(state=trade_in.state, step="receive")
@@ -210,3 +212,13 @@ def _check_receipt(
 
 def _bare(frame_no: str) -> str:
     return re.sub(r"[\s-]", "", frame_no).upper()
+
+
+def _is_picture(image: bytes) -> bool:
+    """Say whether the bytes open as a picture: a file that only begins like one is no evidence."""
+    try:
+        with Image.open(BytesIO(image), formats=("JPEG", "PNG")) as picture:
+            picture.verify()
+            return min(picture.size) >= LEAST_PHOTO_SIDE
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return False

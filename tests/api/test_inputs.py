@@ -98,6 +98,11 @@ def test_one_old_bike_is_opened_once(place: Place, point: Api, owner: Owner) -> 
         ({"kind": "whole", "image": "not base64!"}, {"image": "not_base64"}),
         ({"kind": "whole", "image": 7}, {"image": "not_base64"}),
         ({"kind": "whole", "image": base64.b64encode(b"GIF89a").decode()}, {"image": "photo_unreadable"}),
+        ({"kind": "whole", "image": base64.b64encode(b"\xff\xd8\xff").decode()}, {"image": "photo_unreadable"}),
+        (
+            {"kind": "whole", "image": base64.b64encode(b"\x89PNG\r\n\x1a\n<script>").decode()},
+            {"image": "photo_unreadable"},
+        ),
         (
             {"kind": "whole", "image": base64.b64encode(b"\xff\xd8\xff" + bytes(3 * 1024 * 1024)).decode()},
             {"image": "photo_too_large"},

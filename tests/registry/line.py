@@ -11,6 +11,7 @@ from stdnum.cn import ric
 
 from app.clients.plates.fake import FakePolice
 from app.clients.plates.server import Options as PoliceOptions
+from app.district.pictures import made_picture
 from registry.bikes import Bike
 from registry.dealers import Dealer
 from registry.filings import FiledBike
@@ -24,7 +25,6 @@ from registry.trade_ins import EVERYBODYS, TradeIn
 DISTRICT = "330105"
 KEY = b"a key shared by both sides of it"
 NOW = datetime(2026, 6, 20, 2, 0, tzinfo=UTC)
-JPEG = b"\xff\xd8\xff\xe0"
 PRICE = Price(list_price_fen=299_900, discount_fen=20_000, deduction_fen=10_000, paid_fen=269_900)
 _numbers = count(1)
 
@@ -37,7 +37,7 @@ def id_number(serial: int, *, born: date = date(1970, 1, 1)) -> str:
 
 def picture() -> bytes:
     """A picture never used before."""
-    return JPEG + f"picture {next(_numbers)}".encode()
+    return made_picture(next(_numbers))
 
 
 @dataclass(frozen=True, kw_only=True)

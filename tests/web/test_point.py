@@ -213,7 +213,7 @@ class TestNo:
         assert "这不是照片文件" in page.text
         assert how_many(running, TradeInPhoto) == 2
         picture_of_it = point.client.get(f"{point.at.removesuffix('/photos')}/photos/whole")
-        assert picture_of_it.mimetype == "image/jpeg"
+        assert picture_of_it.mimetype == "image/png"
 
     def test_a_suspended_point_opens_nothing_new(self, running, point):
         running.dealer.state = "suspended"
