@@ -60,14 +60,6 @@ class ProgrammeNotFound(Refusal):
     remedy_en = "Start from the front page."
 
 
-def get_programme(*, session: Session, code: str) -> Programme:
-    """Return the programme with this code; raises ProgrammeNotFound."""
-    programme = session.scalar(select(Programme).where(Programme.code == code))
-    if programme is None:
-        raise ProgrammeNotFound(programme=code)
-    return programme
-
-
 def current_programme(*, session: Session) -> Programme:
     """Return the programme that has not ended, the newest where there are several; raises ProgrammeNotFound."""
     programme = session.scalar(select(Programme).order_by(Programme.id.desc()).limit(1))
