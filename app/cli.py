@@ -77,6 +77,18 @@ def scheduler(health_port: int | None) -> None:
         run(settings, health_port=health_port)
 
 
+@main.command("assets")
+def fetch_assets() -> None:
+    """Fetch the fonts of print and the pages' libraries from npm; `mapai up` does so at its first start.
+
+    Does nothing where they are there. Without them no document can be printed; everything else works.
+    """
+    from app.build_assets import fetch, own_frontend
+
+    fetched = fetch(own_frontend(), say=click.echo)
+    click.echo("Fonts and libraries are in place." if fetched else "Fonts and libraries were in place already.")
+
+
 def _partner(name: str, words: str, target: str, port_name: str) -> None:
     @main.command(name, help=words)
     @click.option("--port", type=click.IntRange(1, 65535), help="Port on this machine.  [default: from MAPAI_PORT]")
@@ -208,7 +220,10 @@ def import_list(file: Path, dry_run: bool, problems: Path | None) -> None:
 @main.command("import-earlier")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Check everything and store nothing.")
-def import_earlier_list(file: Path, dry_run: bool) -> None:
+@click.option(
+    "--problems", type=click.Path(dir_okay=False, path_type=Path), help="Write what is wrong there: .xlsx or CSV."
+)
+def import_earlier_list(file: Path, dry_run: bool, problems: Path | None) -> None:
     """Import trade-ins or plates from before Mapai (Excel or CSV), so that those bikes cannot claim.
 
     Columns 旧车号牌, 新车整车编码, 办结日期; or 号牌号码, 整车编码, 发牌日期. Exit code 1 where a row was
@@ -218,7 +233,26 @@ def import_earlier_list(file: Path, dry_run: bool) -> None:
 
     settings = Settings.from_env()
     with _database(settings):
-        sys.exit(run_command(settings, file, dry_run=dry_run))
+        sys.exit(run_command(settings, file, dry_run=dry_run, problems=problems))
+
+
+@main.command("import-dealers")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Check everything and store nothing.")
+@click.option(
+    "--problems", type=click.Path(dir_okay=False, path_type=Path), help="Write the rows with problems there, as .xlsx."
+)
+def import_dealers(file: Path, dry_run: bool, problems: Path | None) -> None:
+    """Import a list of dealers, or of their counter accounts (Excel or CSV with Chinese headers).
+
+    The same list again changes nothing. Managers set their passwords by the dealer's phone. Exit code 1 where a row
+    was refused or differs.
+    """
+    from app.commands_dealers import run_command
+
+    settings = Settings.from_env()
+    with _database(settings):
+        sys.exit(run_command(settings, file, dry_run=dry_run, problems=problems))
 
 
 @main.command()
@@ -232,6 +266,44 @@ def verify(data: Path) -> None:
 
     with _database(settings):
         sys.exit(run(settings))
+
+
+@main.command("prove")
+@click.argument("receipt", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--url", help="The platform to ask for the newest head and the leaves since, e.g. http://127.0.0.1:8000.")
+@click.option("--keys", type=click.Path(exists=True, path_type=Path), help="Saved answer of GET /api/log-keys.")
+@click.option("--head", type=click.Path(exists=True, path_type=Path), help="Saved answer of GET …/head.")
+@click.option("--log", type=click.Path(exists=True, path_type=Path), help="Saved pages of GET …/entries, or a folder.")
+def prove_receipt(receipt: Path, url: str | None, keys: Path | None, head: Path | None, log: Path | None) -> None:
+    """Check an owner's receipt, and what happened to its position since. Exit code 1 where anything is wrong.
+
+    Signature, proofs and commitment are checked offline; needs the published keys (--keys or --url).
+    """
+    from app.commands_prove import prove
+
+    sys.exit(prove(receipt, keys=keys, head=head, log=log, url=url))
+
+
+@main.command("new-log-key")
+def new_log_key() -> None:
+    """Make a new key that signs the published log and end the last; heads signed before stay good. No restart."""
+    from app.log_keys import rotated
+
+    path, key_id = rotated(Settings.from_env())
+    click.echo(f"{path}: key {key_id} signs tree heads from now on; heads signed before stay good.")
+
+
+@main.command("log-consistency")
+@click.argument("first", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("second")
+@click.option("--url", help="The platform to ask for the proof, e.g. http://127.0.0.1:8000.")
+@click.option("--keys", type=click.Path(exists=True, path_type=Path), help="Saved answer of GET /api/log-keys.")
+@click.option("--proof", type=click.Path(exists=True, path_type=Path), help="Saved answer of GET …/consistency.")
+def compare_heads(first: Path, second: str, url: str | None, keys: Path | None, proof: Path | None) -> None:
+    """Check that the log under one saved head is the beginning of that under another (SECOND: a file, or «newest»)."""
+    from app.commands_prove import log_consistency
+
+    sys.exit(log_consistency(first, second, keys=keys, proof=proof, url=url))
 
 
 @main.command()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import psycopg
@@ -19,10 +20,10 @@ from app.district.programme import LOCAL
 from app.startup import CannotStart
 from registry.base import Refusal
 from registry.filing_file import FilingFile, look_through, read_rows
-from registry.filing_findings import KIND_WORDS, Finding, ImportReport
+from registry.filing_findings import KIND_WORDS, ImportReport
 from registry.filing_import import import_filings
-from registry.filing_report import RowsOnTheirWay, problem_workbook
-from registry.filing_rows import FilingRow
+from registry.filing_report import RowFinding, RowsOnTheirWay, problem_workbook
+from registry.filing_rows import HEADERS
 
 SHOWN = 20
 ACTOR = "command:import-filings"
@@ -30,11 +31,11 @@ PROBLEM_HEADERS = ("行", "结果", "列", "问题", "怎么办", "problem", "re
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _ProblemList:
+class ProblemList:
     """Where findings go. ``watch`` sees the rows first, ``tell`` each finding, ``done`` how many rows are behind."""
 
-    watch: Callable[[Iterable[FilingRow]], Iterable[FilingRow]] = iter
-    tell: Callable[[Finding], None] | None = None
+    watch: Callable[[Iterable[Any]], Iterable[Any]] = iter
+    tell: Callable[[RowFinding], None] | None = None
     done: Callable[[int], None] = lambda read: None
 
 
@@ -56,9 +57,8 @@ def run_command(settings: Settings, file: Path, *, dry_run: bool, problems: Path
 def run(settings: Settings, file: Path, *, dry_run: bool, problems: Path | None) -> ImportReport:
     """Import the file with a progress bar on standard error; raises the refusals of registry/filing_file.py."""
     listed = look_through(file)
-    if problems is not None and problems.resolve() == file.resolve():
-        raise CannotStart("--problems 不能写到名单自己身上，请换一个文件名。 · --problems would overwrite the list.")
-    with _bar(listed) as bar, _problem_list(problems) as told, psycopg.connect(_conninfo(settings)) as connection:
+    refuse_own_file(file, problems)
+    with _bar(listed) as bar, problem_list(problems) as told, psycopg.connect(_conninfo(settings)) as connection:
 
         def progress(read: int) -> None:
             bar(read)
@@ -74,6 +74,12 @@ def run(settings: Settings, file: Path, *, dry_run: bool, problems: Path | None)
             actor=ACTOR,
             dry_run=dry_run,
         )
+
+
+def refuse_own_file(file: Path, problems: Path | None) -> None:
+    """Raise CannotStart where the problems would be written over the list itself."""
+    if problems is not None and problems.resolve() == file.resolve():
+        raise CannotStart("--problems 不能写到名单自己身上，请换一个文件名。 · --problems would overwrite the list.")
 
 
 def show(report: ImportReport, *, dry_run: bool) -> None:
@@ -103,21 +109,27 @@ def _bar(listed: FilingFile) -> Iterator[Callable[[int], None]]:
 
 
 @contextmanager
-def _problem_list(path: Path | None) -> Iterator[_ProblemList]:
+def problem_list(
+    path: Path | None, *, headers: Mapping[str, str] = HEADERS, cell: Callable[[Any, str], str] = getattr
+) -> Iterator[ProblemList]:
+    """Open the list of problems at ``path``: a workbook where it ends in .xlsx, else CSV; None keeps nothing.
+
+    ``headers`` and ``cell`` as in registry/filing_report.py.
+    """
     if path is None:
-        yield _ProblemList()
+        yield ProblemList()
     elif path.suffix.lower() == ".xlsx":
         rows = RowsOnTheirWay()
-        with problem_workbook(path=path, rows=rows) as workbook:
-            yield _ProblemList(watch=rows.watch, tell=workbook.tell, done=workbook.done)
+        with problem_workbook(path=path, rows=rows, headers=headers, cell=cell) as workbook:
+            yield ProblemList(watch=rows.watch, tell=workbook.tell, done=workbook.done)
     else:
         with path.open("w", encoding="utf-8-sig", newline="") as stream:
             table = csv.writer(stream)
             table.writerow(PROBLEM_HEADERS)
-            yield _ProblemList(tell=lambda finding: _write(table.writerow, finding))
+            yield ProblemList(tell=lambda finding: _write(table.writerow, finding))
 
 
-def _write(write_row: Callable[[tuple[object, ...]], object], finding: Finding) -> None:
+def _write(write_row: Callable[[tuple[object, ...]], object], finding: RowFinding) -> None:
     said = finding.refusal
     cells = (
         KIND_WORDS[finding.kind],

@@ -14,6 +14,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from app.config import FIELD_KEYS, Settings
 from app.db import engine_for
 from app.startup import CannotStart
+from registry.dealer_inputs import DEALERS
+from registry.import_jobs import ImportChunk
 from registry.key_rotation import PEOPLE, Rotation, SealedTable, keys_in_use, rotate
 from registry.sealing import Unsealable
 from subsidy.wallets import Wallet
@@ -22,7 +24,13 @@ WALLETS = SealedTable(
     table=Wallet.__table__,  # type: ignore[arg-type]
     fields={"wallet_sealed": "wallet"},
 )
-TABLES = (PEOPLE, WALLETS)
+# Pieces of a megabyte: a few at a time.
+IMPORTS = SealedTable(
+    table=ImportChunk.__table__,  # type: ignore[arg-type]
+    fields={"body_sealed": "import"},
+    block=10,
+)
+TABLES = (PEOPLE, DEALERS, WALLETS, IMPORTS)
 ACTOR = "command:keys"
 
 

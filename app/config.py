@@ -8,8 +8,17 @@ MAPAI_DISTRICT      six digits of the division code, default 330105
 MAPAI_HOST, MAPAI_PORT   where the web server listens, default 127.0.0.1 and 8000
 MAPAI_PUBLIC_URL    the address partners call back and posters print, default that of the web server
 MAPAI_WEB_WORKERS, MAPAI_WEB_THREADS   default 2 and 32
+MAPAI_CLOSING_SOON_HOURS   how long before a stage closes owners with an open trade-in are told, default 72; 0: not
+MAPAI_TRAINING_PASS_MARK, MAPAI_TRAINING_ATTEMPTS   right answers of 10 that pass, tests drawn a day: 8 and 3
+MAPAI_LICENCE_DAYS  how long a dealer's licence runs, default 365 days
 MAPAI_ECNY_PER_SECOND   transfers a second that the operating bank allows, default 50
+MAPAI_PAYMENTS_NEED_APPROVAL   1: finance approves every payment batch, the default in production; 0: none is asked
+MAPAI_SECOND_APPROVAL_FEN   a batch above this total needs a second person's approval, default 5000000 (50,000 yuan)
+MAPAI_FORFEIT_AFTER_DAYS   how long an award waits for a usable wallet, default 90 (0, for ever, in a scenario)
+MAPAI_STATEMENT_OVERDUE_HOURS   after its day ended, until a missing bank statement is a case, default 24
 MAPAI_PLATES_URL, MAPAI_ECNY_URL, MAPAI_SMS_URL   partners; default the demo's own servers on the ports after the web's
+MAPAI_MOST_OVERDUE  how many old bikes without destruction papers a point may have and still open trade-ins, default 50
+MAPAI_APPEAL_DAYS, MAPAI_REPAYMENT_DAYS   working days to answer an appeal, default 15; days to pay back, default 30
 MAPAI_CLOCK         business time in a demo or scenario, see app/clock.py
 
 Secrets, hexadecimal, 32 bytes or more; in production they must be given, a demo makes its own and keeps them in the
@@ -38,6 +47,7 @@ from app import postgres
 from app.clock import Clock
 from app.data_folder import DEFAULT, claim
 from app.startup import CannotStart
+from registry.dealer_rules import EnrolmentRules
 from registry.sealing import Keyring
 
 Mode = Literal["demo", "scenario", "production"]
@@ -79,6 +89,15 @@ class Settings:
     web_workers: int = 2
     web_threads: int = 32
     ecny_per_second: int = 50
+    payments_need_approval: bool = True
+    second_approval_fen: int = 5_000_000
+    forfeit_after_days: int = 90
+    statement_overdue_hours: int = 24
+    closing_soon_hours: int = 72
+    most_overdue: int = 50
+    appeal_working_days: int = 15
+    repayment_days: int = 30
+    enrolment: EnrolmentRules = field(default_factory=EnrolmentRules)
     clock: Clock = field(default_factory=Clock)
 
     @property
@@ -126,6 +145,19 @@ class Settings:
             web_workers=_number(env, "MAPAI_WEB_WORKERS", default=2, low=1, high=64),
             web_threads=_number(env, "MAPAI_WEB_THREADS", default=32, low=1, high=512),
             ecny_per_second=_number(env, "MAPAI_ECNY_PER_SECOND", default=50, low=1, high=10_000),
+            payments_need_approval=bool(
+                _number(env, "MAPAI_PAYMENTS_NEED_APPROVAL", default=int(mode == "production"), low=0, high=1)
+            ),
+            second_approval_fen=_number(env, "MAPAI_SECOND_APPROVAL_FEN", default=5_000_000, low=0, high=999_999_999),
+            forfeit_after_days=_number(
+                env, "MAPAI_FORFEIT_AFTER_DAYS", default=0 if mode == "scenario" else 90, low=0, high=3_650
+            ),
+            statement_overdue_hours=_number(env, "MAPAI_STATEMENT_OVERDUE_HOURS", default=24, low=1, high=720),
+            closing_soon_hours=_number(env, "MAPAI_CLOSING_SOON_HOURS", default=72, low=0, high=2_400),
+            most_overdue=_number(env, "MAPAI_MOST_OVERDUE", default=50, low=0, high=100_000),
+            appeal_working_days=_number(env, "MAPAI_APPEAL_DAYS", default=15, low=1, high=120),
+            repayment_days=_number(env, "MAPAI_REPAYMENT_DAYS", default=30, low=1, high=365),
+            enrolment=_enrolment(env),
             clock=_clock(env, mode),
         )
 
@@ -149,6 +181,15 @@ def _number(env: Mapping[str, str], name: str, *, default: int, low: int, high: 
     if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or not low <= int(text) <= high:
         raise CannotStart(f"{name} is «{text}»: write a whole number from {low} to {high}.")
     return int(text)
+
+
+def _enrolment(env: Mapping[str, str]) -> EnrolmentRules:
+    usual = EnrolmentRules()
+    return EnrolmentRules(
+        pass_mark=_number(env, "MAPAI_TRAINING_PASS_MARK", default=usual.pass_mark, low=1, high=usual.questions),
+        attempts_a_day=_number(env, "MAPAI_TRAINING_ATTEMPTS", default=usual.attempts_a_day, low=1, high=50),
+        licence_days=_number(env, "MAPAI_LICENCE_DAYS", default=usual.licence_days, low=30, high=3_650),
+    )
 
 
 def _clock(env: Mapping[str, str], mode: Mode) -> Clock:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import traceback
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -94,7 +96,10 @@ def faults_of(refusal: Refusal) -> list[Fault]:
 
 
 def faults_in(messages: Any) -> list[Fault]:
-    """Return marshmallow's messages, by location and field or by field only, as faults."""
+    """Return marshmallow's messages, by location and field or by field only, as faults.
+
+    A field inside another is told with its whole way, entries of a list counted from 1: ``opening_hours.2.closes``.
+    """
     if not isinstance(messages, dict):
         return [fault_of(code, field=None) for code in (messages if isinstance(messages, list) else [messages])]
     faults: list[Fault] = []
@@ -103,10 +108,15 @@ def faults_in(messages: Any) -> list[Fault]:
         if location:
             faults += faults_in(inner)
         elif isinstance(inner, list):
-            faults += [fault_of(code, field=None if name in ("_schema", "json") else str(name)) for code in inner]
+            faults += [fault_of(code, field=None if name in ("_schema", "json") else _inside(name)) for code in inner]
         else:
-            faults += [fault_of(fault.code, field=str(name)) for fault in faults_in(inner)]
+            faults += [replace(fault, field=_inside(name, fault.field)) for fault in faults_in(inner)]
     return faults
+
+
+def _inside(name: str | int, inner: str | None = None) -> str:
+    place = str(name + 1) if isinstance(name, int) else str(name)
+    return f"{place}.{inner}" if inner else place
 
 
 def problem(status: int, faults: list[Fault], facts: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -117,13 +127,17 @@ def problem(status: int, faults: list[Fault], facts: dict[str, Any] | None = Non
         "title": first.zh if len(faults) == 1 else f"有 {len(faults)} 处需要改正。",
         "status": status,
         "code": first.code,
-        "detail": " ".join(f"{fault.zh}{fault.remedy_zh}" for fault in faults),
-        "detail_en": " ".join(f"{fault.en} {fault.remedy_en}".strip() for fault in faults),
+        "detail": _each_once(f"{fault.zh}{fault.remedy_zh}" for fault in faults),
+        "detail_en": _each_once(f"{fault.en} {fault.remedy_en}".strip() for fault in faults),
         "errors": [fault.document() for fault in faults],
     }
     if facts and "reference" in facts:
         document["reference"] = facts["reference"]  # the trade-in that stands although the step was refused
     return document
+
+
+def _each_once(sentences: Iterable[str]) -> str:
+    return " ".join(dict.fromkeys(sentences))
 
 
 def _answer_http(error: HTTPException) -> AnyResponse:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Flask
+from flask import Flask, abort, request
 
 from app import access, api, db, errors, headers, web
 from app.api.fast_lane import FastLane
@@ -46,6 +46,7 @@ def create_app(
     db.init_app(app, settings)
     errors.register(app)
     headers.init_app(app)
+    app.before_request(_refuse_unwritable_address)
     register_faces(app)
     access.require_rules(app)
     app.wsgi_app = FastLane(  # type: ignore[method-assign]
@@ -61,3 +62,9 @@ def register_faces(app: Flask) -> None:
     """Register the two faces of the platform: the JSON API, and the pages."""
     api.register(app)
     web.register(app)
+
+
+def _refuse_unwritable_address() -> None:
+    """Answer 404 to an address with a NUL in it: PostgreSQL holds none, so nothing can be found under it."""
+    if "\0" in request.path:
+        abort(404)

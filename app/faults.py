@@ -55,6 +55,16 @@ FAULTS = {
         _fault("not_whole", "这一项应是整数。", "This field is a whole number.", "请填整数。", "Send a whole number."),
         _fault("out_of_range", "这一项应在 {0} 到 {1} 之间。", "From {0} to {1}.", "请核对单位。", "Check the unit."),
         _fault("not_a_day", "日期不对。", "This is not a date.", "请写成 2025-09-01。", "Write it as 2025-09-01."),
+        _fault(
+            "not_an_instant",
+            "时间不对，要写明时区。",
+            "This is not an instant with its offset.",
+            "请写成 2026-06-15T00:00:00+08:00。",
+            "Write it as 2026-06-15T00:00:00+08:00.",
+        ),
+        _fault(
+            "not_a_list", "这一项应是一个列表。", "This field is a list.", "请用方括号括起来。", "Send a JSON array."
+        ),
         _fault("not_yes_or_no", "这一项只能是 true 或 false。", "True or false only.", "请改正。", "Correct it."),
         _fault("not_a_choice", "这一项只能是：{0}。", "One of: {0}.", "请从里面选一个。", "Choose one of them."),
         _fault(
@@ -63,10 +73,10 @@ FAULTS = {
         _fault("unknown_field", "没有这一项。", "There is no such field.", "请删去它。", "Leave it out."),
         _fault(
             "not_an_object",
-            "请求正文应是一个 JSON 对象。",
-            "The body is one JSON object.",
-            "请用 {{ }} 括起全部字段。",
-            "Send all fields in one object.",
+            "这里应是一个 JSON 对象。",
+            "This is to be one JSON object.",
+            "请把各项写成「名称: 值」，外面用花括号括起来。",
+            "Send the fields in one object, between braces.",
         ),
     )
 }
@@ -85,7 +95,11 @@ HTTP_FAULTS = {
         "See the API.",
     ),
     413: _fault(
-        "too_large", "提交的内容太大。", "The request is too large.", "一张照片最多 3 MB。", "A photo has at most 3 MB."
+        "too_large",
+        "提交的内容太大。",
+        "The request is too large.",
+        "一张照片最多 3 MB，一份名单最多 40 MB。",
+        "A photo has at most 3 MB, a list 40 MB.",
     ),
     415: _fault(
         "unsupported_media_type",

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import wraps
+from io import SEEK_END
 from typing import Any
 
 from flask import Response, g, make_response, request
@@ -163,9 +164,13 @@ def _body() -> bytes:
     for name, text in sorted(request.form.items(multi=True)):
         parts.update(f"{len(name)}:{name}={len(text)}:{text};".encode("utf-8", "surrogateescape"))
     for name, file in sorted(request.files.items(multi=True)):
-        content = file.stream.read()
+        # A list of 40 MB lies on disk: it is read in pieces.
+        size = file.stream.seek(0, SEEK_END)
         file.stream.seek(0)
-        parts.update(f"{len(name)}:{name}@{len(content)}:".encode() + content)
+        parts.update(f"{len(name)}:{name}@{size}:".encode())
+        while piece := file.stream.read(1 << 20):
+            parts.update(piece)
+        file.stream.seek(0)
     return parts.digest()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import structlog
@@ -20,16 +20,26 @@ from app import job_fence
 from app.clock import Clock, real
 from app.combiner import Combiner
 from app.completing import completion_of
+from app.district.programme import LOCAL
+from app.log_jobs import publish_log
+from app.log_keys import LogTerms
 from app.partners import Partners
+from app.payment_jobs import PaymentTerms, ask_for_fund, forfeit, work_batches
 from registry.audit import Sealer
 from registry.base import PartnerUnavailable, Refusal
 from registry.cancelling import ask_about_cancellation, pending_cancellations
+from registry.dealer_licences import expire_licences
+from registry.import_running import run_next_import
+from registry.import_turns import any_due, forget_files
 from registry.messages import send_owed
 from registry.plating import ask_about_application, pending_applications
 from registry.sealing import Keyring
+from registry.transferring import expire_transfers
 from subsidy.dispatch import ask_next, pay_next
 from subsidy.queue import append_due
-from subsidy.reconciliation import compare, days_to_compare
+from subsidy.reconciliation import days_to_compare, reconcile_day
+from subsidy.stage_notices import tell_transitions
+from subsidy.wallet_checks import forget_wallet_checks
 from subsidy.wallets import owe_confirmed
 
 _log = structlog.get_logger()
@@ -37,7 +47,8 @@ _log = structlog.get_logger()
 PAYERS = 8
 ASKERS = 4
 # What one run takes on; the rest waits for the next slot, so that no run lasts for long.
-MOST_PAYMENTS = 400
+# Payments keep the operator's rate only while a run lasts, so one takes a minute's worth.
+MOST_PAYMENTS = 3000
 MOST_QUESTIONS = 100
 MESSAGES_AT_ONCE = 400
 MOST_MESSAGES = 2000
@@ -61,6 +72,9 @@ class Equipment:
     combiner: Combiner
     sealer: Sealer
     leads: Callable[[], bool]
+    terms: PaymentTerms = field(default_factory=PaymentTerms)
+    closing_soon: timedelta = timedelta(hours=72)
+    log: LogTerms | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,14 +93,34 @@ def jobs_for(clock: Clock) -> tuple[Job, ...]:
     statements = timedelta(seconds=round(statements.total_seconds()))
     return (
         Job(name="boundaries", every=second, work=switch_stages),
+        Job(name="stage_notices", every=5 * second, work=tell_transitions_of_stages),
         Job(name="payouts", every=second, work=pay),
+        Job(name="fund", every=15 * second, work=ask_for_fund),
+        Job(name="forfeitures", every=timedelta(minutes=1), work=forfeit),
         Job(name="ask_bank", every=second, work=ask_bank),
         Job(name="ask_police", every=2 * second, work=ask_police),
         Job(name="messages", every=second, work=send_messages),
         Job(name="seal_audit", every=second, work=seal_audit),
+        Job(name="publish_log", every=3 * second, work=publish_log),
         Job(name="statements", every=statements, work=reconcile),
+        Job(name="imports", every=2 * second, work=import_lists),
+        Job(name="licences", every=_hourly(clock), work=expire),
         Job(name="clean_up", every=timedelta(hours=1), work=clean_up),
     )
+
+
+def _hourly(clock: Clock) -> timedelta:
+    """An hour of business, a second at least: a licence that has run out is marked on its first day over."""
+    return timedelta(seconds=max(round(3600 / clock.factor), 1))
+
+
+def expire(equipment: Equipment) -> str | None:
+    """Mark the licences that have run out and the transfers nobody confirmed; neither was good for anything since."""
+    with equipment.sessions.begin() as session:
+        expired = len(expire_licences(session=session, now=equipment.clock.now()))
+    with equipment.sessions.begin() as session:
+        expired += expire_transfers(session=session, now=equipment.clock.now())
+    return f"{expired} expired" if expired else None
 
 
 def switch_stages(equipment: Equipment) -> str | None:
@@ -101,10 +135,18 @@ def switch_stages(equipment: Equipment) -> str | None:
     return f"{appended} events" if appended else None
 
 
+def tell_transitions_of_stages(equipment: Equipment) -> str | None:
+    """Tell owners with an open trade-in that a stage closes soon, has run out or has closed."""
+    with equipment.sessions.begin() as session:
+        told = tell_transitions(session=session, now=equipment.clock.now(), closing_soon=equipment.closing_soon)
+    return f"{told} told" if told else None
+
+
 def pay(equipment: Equipment) -> str | None:
-    """Send what is owed to the bank; stops while the bank is away."""
+    """Work off the payment batches, send what they release to the bank; stops while the bank is away."""
     with equipment.sessions.begin() as session:
         found = owe_confirmed(session=session)
+    batches = work_batches(equipment)
 
     def one() -> str | None:
         return pay_next(
@@ -116,6 +158,7 @@ def pay(equipment: Equipment) -> str | None:
 
     counts = _repeat(one, equipment=equipment, threads=PAYERS, most=MOST_PAYMENTS)
     counts["wallets_found"] = found
+    counts.update(batches)
     return _words(counts)
 
 
@@ -193,17 +236,51 @@ def reconcile(equipment: Equipment) -> str | None:
         if not equipment.leads():
             break
         try:
-            statement = equipment.partners.operator.statement(day=day)
+            result = reconcile_day(
+                sessions=equipment.sessions,
+                operator=equipment.partners.operator,
+                day=day,
+                now=equipment.clock.now(),
+                overdue_after=equipment.terms.statement_overdue,
+            )
         except PartnerUnavailable:
             break
-        if statement is None:
+        if result is None:
             continue
-        with equipment.sessions.begin() as session:
-            result = compare(session=session, statement=statement, now=equipment.clock.now())
         compared, differing = compared + 1, differing + (not result.clean)
         if not result.clean:
             _log.warning("statement.differs", day=day.isoformat(), differences=len(result.findings))
     return f"{compared} compared, {differing} differ" if compared else None
+
+
+def import_lists(equipment: Equipment) -> str | None:
+    """Run the imports that wait, one after the other; one that broke off is begun again."""
+    done: list[str] = []
+    while equipment.leads() and _import_waits(equipment):
+        pooled = equipment.engine.raw_connection()
+        connection = pooled.driver_connection
+        assert connection is not None
+        # Not given back to the pool: its temporary tables hold rows of the list.
+        pooled.detach()
+        try:
+            outcome = run_next_import(
+                connection=connection,
+                sessions=equipment.sessions,
+                keyring=equipment.keyring,
+                today=equipment.clock.now().astimezone(LOCAL).date(),
+                go_on=equipment.leads,
+            )
+        finally:
+            connection.close()
+        if outcome is None:  # another process was quicker
+            break
+        done.append(outcome)
+    return ", ".join(done) or None
+
+
+def _import_waits(equipment: Equipment) -> bool:
+    with equipment.sessions() as session:
+        return any_due(session=session)
 
 
 def clean_up(equipment: Equipment) -> str | None:
@@ -213,9 +290,21 @@ def clean_up(equipment: Equipment) -> str | None:
         attempts = connection.execute(FORGET_ATTEMPTS).rowcount
         codes = connection.execute(FORGET_CODES).rowcount
         answers = connection.execute(FORGET_FIRST_ANSWERS).rowcount
+    with equipment.sessions.begin() as session:
+        pieces = forget_files(session=session)
+    with equipment.sessions.begin() as session:
+        wallet_checks = forget_wallet_checks(session=session)
     runs = job_fence.forget(engine=equipment.engine)
     return _words(
-        Counter(sign_ins=sign_ins, sign_in_attempts=attempts, one_time_codes=codes, first_answers=answers, runs=runs)
+        Counter(
+            sign_ins=sign_ins,
+            sign_in_attempts=attempts,
+            one_time_codes=codes,
+            first_answers=answers,
+            runs=runs,
+            list_pieces=pieces,
+            wallet_checks=wallet_checks,
+        )
     )
 
 

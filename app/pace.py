@@ -6,7 +6,7 @@ import threading
 import time
 from datetime import date
 
-from subsidy.operator import PayoutOperator, Statement, TransferAnswer, WalletAnswer
+from subsidy.operator import FundBalance, PayoutOperator, Statement, StatementTotals, TransferAnswer, WalletAnswer
 
 
 class Pace:
@@ -46,6 +46,12 @@ class PacedOperator:
 
     def find_transfer(self, *, bank_number: str) -> TransferAnswer | None:
         return self._operator.find_transfer(bank_number=bank_number)
+
+    def fund_balance(self) -> FundBalance:
+        return self._operator.fund_balance()
+
+    def statement_totals(self, *, day: date) -> StatementTotals | None:
+        return self._operator.statement_totals(day=day)
 
     def statement(self, *, day: date) -> Statement | None:
         return self._operator.statement(day=day)

@@ -53,12 +53,16 @@ def as_png(link: str) -> bytes:
 
 
 def as_svg(link: str) -> bytes:
-    """Return the QR as SVG of 40 mm: one unit a module, every run of dark modules a bar."""
-    matrix = modules_of(link)
+    """Return the QR as SVG of 40 mm."""
+    return svg_of(modules_of(link), side_mm=PRINTED_MM)
+
+
+def svg_of(matrix: list[list[bool]], *, side_mm: int) -> bytes:
+    """Return modules as SVG of ``side_mm``: one unit a module, every run of dark modules a bar."""
     bars = "".join(f"M{x} {y}h{length}v1h-{length}z" for y, row in enumerate(matrix) for x, length in _runs(row))
     side = len(matrix)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{PRINTED_MM}mm" height="{PRINTED_MM}mm"'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{side_mm}mm" height="{side_mm}mm"'
         f' viewBox="0 0 {side} {side}" shape-rendering="crispEdges">'
         f'<path fill="#fff" d="M0 0h{side}v{side}H0z"/><path d="{bars}"/></svg>'
     ).encode()

@@ -13,6 +13,7 @@ import signal
 import socket
 import threading
 import time
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -31,8 +32,10 @@ from app.config import Settings
 from app.db import engine_for, psycopg_conninfo
 from app.jobs import Equipment, Job, jobs_for
 from app.leadership import Leadership
+from app.log_keys import LogTerms
 from app.pace import Pace, PacedOperator
 from app.partners import Partners, partners_for
+from app.payment_jobs import PaymentTerms
 from registry.audit import Sealer
 
 _log = structlog.get_logger()
@@ -70,6 +73,9 @@ class Scheduler:
             combiner=self._combiner,
             sealer=Sealer(sessions=sessions),
             leads=lambda: self._leadership.leads and not self._stop.is_set(),
+            terms=PaymentTerms.of(settings),
+            closing_soon=timedelta(hours=settings.closing_soon_hours),
+            log=LogTerms.of(settings),
         )
 
     def run(self) -> None:

@@ -18,14 +18,14 @@ from typing import Any
 
 import httpx2
 import psycopg
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.auth import hash_password
 from app.config import Settings
 from app.db import engine_for, psycopg_conninfo
 from app.demo import DEALER_LOGIN, PAID_OWNER, PASSWORD, READY_OWNER, STAFF, refuse_production
-from app.district.dealers import BIKES_A_POINT, BIKES_DEMO_POINT, DEALERS, generate_dealers, made_bike
+from app.district.dealers import BIKES_A_POINT, BIKES_DEMO_POINT, DEALERS, import_made_dealers, made_bike, made_models
 from app.district.filings import generate_filings, write_filings_csv
 from app.district.line import Line, PastClock, plate_record
 from app.district.programme import LOCAL, demo_rules, first_opening
@@ -33,6 +33,7 @@ from app.district.walks import TRADE_INS, demo_filings, plan_walks
 from app.startup import CannotStart
 from registry.accounts import Account
 from registry.audit import AuditEntry, record
+from registry.bike_models import catalogue_missing
 from registry.bikes import Bike
 from registry.dealers import Dealer
 from registry.filing_file import look_through, read_rows
@@ -160,8 +161,14 @@ def _begin(work: _Work) -> datetime:
 def _seed_dealers(work: _Work, opens_at: datetime) -> list[int]:
     """The ids of the licensed points with the trade-in function on, by plaque number."""
     if work.session.scalar(select(func.count()).select_from(Dealer)) == 0:
-        rows = list(generate_dealers(seed=SEED, licensed_at=opens_at - LICENSED_BEFORE))
-        work.session.execute(insert(Dealer), rows)
+        import_made_dealers(
+            session=work.session,
+            settings=work.settings,
+            seed=SEED,
+            licensed_on=(opens_at - LICENSED_BEFORE).astimezone(LOCAL).date(),
+            actor=ACTOR,
+            now=work.now,
+        )
         work.session.commit()
     points = select(Dealer.id).where(Dealer.state == "licensed", Dealer.trade_in_on).order_by(Dealer.point_no)
     return list(work.session.scalars(points))
@@ -197,12 +204,13 @@ def _seed_police(rows: _Rows, tell_police: LoadPlates, district: str, progress: 
 def _seed_stock(work: _Work, dealer_ids: list[int], progress: Progress) -> None:
     stocked = set(work.session.scalars(select(Bike.dealer_id).distinct()))
     today = work.now.astimezone(LOCAL).date()
+    catalogue_missing(session=work.session, models=made_models(today=today), actor=ACTOR)
     for place, dealer_id in enumerate(dealer_ids):
         many = BIKES_A_POINT if place else BIKES_DEMO_POINT
         if dealer_id not in stocked:
             for number in range(many):
                 bike = made_bike(place * BIKES_DEMO_POINT + number, today=today)
-                stock_in(session=work.session, dealer_id=dealer_id, bike=bike, actor=ACTOR)
+                stock_in(session=work.session, dealer_id=dealer_id, bike=bike, actor=ACTOR, today=today)
             work.session.commit()
         progress("新车入库", place + 1, len(dealer_ids))
 
@@ -210,7 +218,8 @@ def _seed_stock(work: _Work, dealer_ids: list[int], progress: Progress) -> None:
 def _seed_accounts(work: _Work, dealer_id: int) -> None:
     if work.session.scalar(select(Account.id).limit(1)) is not None:
         return
-    accounts = [Account(login=DEALER_LOGIN, display_name="王店长", role="dealer", dealer_id=dealer_id)]
+    manager = {"role": "dealer", "dealer_id": dealer_id, "dealer_manager": True}
+    accounts = [Account(login=DEALER_LOGIN, display_name="王店长", **manager)]
     accounts += [Account(login=role, display_name=name, role=role) for role, (_, name) in STAFF.items()]
     for owner in (READY_OWNER, PAID_OWNER):
         person = find_person(session=work.session, keyring=work.settings.keyring, id_no=owner.id_no)

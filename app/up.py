@@ -51,6 +51,7 @@ def run(*, data: Path, port: int) -> None:
 
 def _start(platform: Platform, console: Console) -> None:
     platform.check_ports()
+    _fetch_once(console)
     with _step(console, "database, migrated to this version"):
         platform.start_database()
     with _step(console, "partners: traffic police, digital yuan, text messages"):
@@ -60,6 +61,19 @@ def _start(platform: Platform, console: Console) -> None:
         platform.start_web()
     with _step(console, "scheduler"):
         platform.start_scheduler()
+
+
+def _fetch_once(console: Console) -> None:
+    from app.build_assets import fetch, own_frontend
+
+    frontend = own_frontend()
+    if not frontend.missing():
+        return
+    try:
+        with _step(console, "fonts and libraries"):
+            fetch(frontend, say=lambda words: console.print(f"  {words}"))
+    except CannotStart as reason:
+        console.print(f"[yellow]![/yellow] {reason} Until then nothing can be printed; everything else works.")
 
 
 def _seed_once(settings: Settings, console: Console) -> None:

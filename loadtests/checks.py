@@ -38,6 +38,41 @@ LEFT JOIN (SELECT payout_id, sum(amount_fen) AS posted_fen FROM ledger_posting W
     ON l.payout_id = p.id
 """
 POSTED = "SELECT coalesce(sum(amount_fen), 0)::bigint FROM ledger_posting WHERE kind = 'settled'"
+# What each stage was ever given, from the appropriation or from the stage before it, and what stands awarded from it.
+STAGES = """
+SELECT s.programme_id, s.number, s.places, s.amount_fen, s.given_fen,
+       count(c.*)::int AS awards, coalesce(sum(c.amount_fen), 0)::bigint AS awarded_fen
+FROM (
+    SELECT v.programme_id, (r->>'number')::int AS number, (r->>'places')::int AS places,
+           (r->>'amount_fen')::int AS amount_fen,
+           (SELECT coalesce(sum(l.amount_fen), 0) FROM ledger_posting l WHERE l.programme_id = v.programme_id
+            AND l.credit = 'stage:' || (r->>'number') AND (l.debit = 'appropriation' OR l.debit LIKE 'stage:%')
+           )::bigint AS given_fen
+    FROM programme_version v, jsonb_array_elements(v.rules->'stages') r
+    WHERE v.version_no = (SELECT max(version_no) FROM programme_version w WHERE w.programme_id = v.programme_id)
+) s LEFT JOIN claim c ON c.programme_id = s.programme_id AND c.stage_no = s.number AND c.state IN ('awarded', 'held')
+GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2
+"""
+OVERDRAWN = """
+SELECT DISTINCT ON (account) account, balance_fen FROM (
+    SELECT account, sum(fen) OVER (PARTITION BY programme_id, account ORDER BY id) AS balance_fen
+    FROM (SELECT id, programme_id, debit AS account, -amount_fen AS fen FROM ledger_posting
+          UNION ALL SELECT id, programme_id, credit, amount_fen FROM ledger_posting) moves
+    WHERE account <> 'appropriation'
+) balances WHERE balance_fen < 0 ORDER BY account, balance_fen
+"""
+TWICE = """
+SELECT 'positions', count(*) - count(DISTINCT (programme_id, position)) FROM claim UNION ALL
+SELECT 'positions left out', coalesce(sum(missing), 0)
+    FROM (SELECT max(position) - count(DISTINCT position) AS missing FROM claim GROUP BY programme_id) each UNION ALL
+SELECT 'trade-ins', count(*) - count(DISTINCT trade_in_id) FROM claim UNION ALL
+SELECT 'old bikes', count(*) - count(DISTINCT filed_bike_id) FROM claim UNION ALL
+SELECT 'new bikes', count(*) - count(DISTINCT bike_id) FROM claim UNION ALL
+SELECT 'plates of one application', count(*) - count(DISTINCT application_no) FROM plate UNION ALL
+SELECT 'payouts of one claim', count(*) - count(DISTINCT (programme_id, position)) FROM payout UNION ALL
+SELECT 'settled attempts of one payout', count(*) - count(DISTINCT payout_id) FROM payout_attempt
+    WHERE state = 'settled'
+"""
 UNSEALED = """
 SELECT count(*) FROM audit_entry e WHERE NOT EXISTS (SELECT FROM audit_seal s WHERE s.entry_id = e.id)
 """
@@ -107,6 +142,8 @@ def violations(
         *lost_or_changed(acknowledged=acknowledged, standing=read_standing(connection=connection)),
         *out_of_order(acknowledged=acknowledged),
         *answered_otherwise(acknowledged=acknowledged, repeated=repeated),
+        *overspent(connection=connection),
+        *duplicates(connection=connection),
         *paid_otherwise(owed=read_owed(connection=connection), lines=bank_lines, posted_fen=_one(connection, POSTED)),
         *unsealed(connection=connection),
         *unverified(connection=connection),
@@ -152,6 +189,28 @@ def out_of_order(*, acknowledged: Iterable[Acknowledged]) -> list[str]:
                 f"{told.application_no}: got {position}, although {highest[1].application_no} had {highest[0]} before"
             )
     return found
+
+
+def overspent(*, connection: Connection[Any]) -> list[str]:
+    """No stage awards more than its places and its money, and no account was ever below zero.
+
+    Places grow with the money a stage takes over from the one before, as the law of the queue has it.
+    """
+    found = []
+    for stage in connection.execute(STAGES):
+        _, number, places, amount_fen, given_fen, awards, awarded_fen = stage
+        most = max(places, given_fen // amount_fen)
+        if awards > most:
+            found.append(f"stage {number}: {awards} awards in {most} places")
+        if awarded_fen > given_fen:
+            found.append(f"stage {number}: {awarded_fen} fen awarded of {given_fen}")
+    return found + [f"{account}: {fen} fen at one time" for account, fen in connection.execute(OVERDRAWN)]
+
+
+def duplicates(*, connection: Connection[Any]) -> list[str]:
+    """Positions go without a gap, and nothing claims, is plated or is paid a second time."""
+    rows = connection.execute(TWICE).fetchall()
+    return [f"{what}: {times} too many" for what, times in rows if times]
 
 
 def answered_otherwise(*, acknowledged: Iterable[Acknowledged], repeated: Iterable[Acknowledged]) -> list[str]:

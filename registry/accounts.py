@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, LargeBinary, String, func, select
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    ForeignKey,
+    Identity,
+    Index,
+    LargeBinary,
+    String,
+    func,
+    select,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -15,7 +26,10 @@ STAFF_ROLES = ("operator", "reviewer", "finance", "auditor", "administrator")
 
 
 class Account(Base):
-    """One account: an owner (``person_id``), somebody at a dealer's (``dealer_id``) or bureau staff."""
+    """One account: an owner (``person_id``), somebody at a dealer's (``dealer_id``) or bureau staff.
+
+    ``dealer_manager`` marks those at a dealer's who look after its other accounts.
+    """
 
     __tablename__ = "account"
     __table_args__ = (
@@ -32,6 +46,7 @@ class Account(Base):
     role: Mapped[str] = mapped_column(String(16))
     person_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
     dealer_id: Mapped[int | None] = mapped_column(ForeignKey("dealer.id"))
+    dealer_manager: Mapped[bool] = mapped_column(Boolean, server_default="false")
     disabled_at: Mapped[datetime | None] = mapped_column(Instant)
     created_at: Mapped[datetime] = mapped_column(Instant, server_default=func.clock_timestamp())
 

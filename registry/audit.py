@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import datetime
-from typing import Any
+from datetime import date, datetime
+from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Identity, LargeBinary, String, and_, func, insert, select, text
+from sqlalchemy import BigInteger, Identity, Index, LargeBinary, String, and_, func, insert, inspect, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column, sessionmaker
 from sqlalchemy.sql.elements import ColumnElement
@@ -21,6 +21,10 @@ class AuditEntry(Base):
     """One deed: ``actor`` did ``action`` to ``subject``. ``detail`` holds facts without personal data."""
 
     __tablename__ = "audit_entry"
+    __table_args__ = (
+        Index("ix_audit_entry_actor_id", "actor", "id"),
+        Index("ix_audit_entry_at", "at", postgresql_using="brin"),
+    )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     at: Mapped[datetime] = mapped_column(Instant, server_default=func.clock_timestamp())
@@ -43,6 +47,65 @@ class AuditSeal(Base):
 def record(*, session: Session, actor: str, action: str, subject: str, detail: dict[str, Any] | None = None) -> None:
     """Write one deed in the caller's transaction."""
     session.add(AuditEntry(actor=actor, action=action, subject=subject, detail=detail or {}))
+
+
+def changes_of(row: object, *fields: str) -> dict[str, list[Any]]:
+    """Return ``{field: [old, new]}`` for those of the fields that were changed on this row and are not flushed yet.
+
+    For fields that hold no personal data; instants and days come as text.
+    """
+    changes = {}
+    for field in fields:
+        history = inspect(row).attrs[field].history
+        if history.has_changes() and history.deleted:
+            changes[field] = [_plain(history.deleted[0]), _plain(history.added[0])]
+    return changes
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, date) else value
+
+
+class SealedEntry(NamedTuple):
+    """A deed with the number and the hash of its seal, None while it waits for the sealer."""
+
+    entry: AuditEntry
+    seal_no: int | None
+    sha256: bytes | None
+
+
+def find_entries(
+    *,
+    session: Session,
+    actor: str | None = None,
+    subject: str | None = None,
+    action: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    before: int | None = None,
+    limit: int = 50,
+) -> list[SealedEntry]:
+    """Return deeds, newest first, those that fit every filter given.
+
+    ``since`` is the first instant asked for, ``until`` the first one behind them; ``before`` the id of the last deed
+    of the page before.
+    """
+    conditions: list[ColumnElement[bool] | None] = [
+        AuditEntry.actor == actor if actor is not None else None,
+        AuditEntry.subject == subject if subject is not None else None,
+        AuditEntry.action == action if action is not None else None,
+        AuditEntry.at >= since if since is not None else None,
+        AuditEntry.at < until if until is not None else None,
+        AuditEntry.id < before if before is not None else None,
+    ]
+    asked = (
+        select(AuditEntry, AuditSeal.seal_no, AuditSeal.sha256)
+        .outerjoin(AuditSeal, AuditSeal.entry_id == AuditEntry.id)
+        .where(*[each for each in conditions if each is not None])
+        .order_by(AuditEntry.id.desc())
+        .limit(limit)
+    )
+    return [SealedEntry(*row) for row in session.execute(asked)]
 
 
 def link(*, before: bytes, entry: AuditEntry) -> bytes:

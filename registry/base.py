@@ -39,6 +39,9 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else value.astimezone(UTC)
 
 
+# The largest number a table has a row under. An address may name a larger one.
+LARGEST_ID = 2**63 - 1
+
 RefusalKind = Literal["invalid", "conflict", "not_found", "forbidden", "too_often", "unavailable"]
 
 
@@ -75,8 +78,8 @@ class StepNotAllowed(Refusal):
 
     code = "step_not_allowed"
     kind = "conflict"
-    zh = "{noun}现在是「{state}」，不能办「{step}」。"
-    en = "The {noun_en} is «{state}»; the step «{step}» is not possible from there."
+    zh = "{noun}现在是「{state}」，这一步现在办不了。"
+    en = "The {noun_en} is «{state_en}»; the step «{step}» is not possible from there."
     remedy_zh = "请刷新页面，看看现在轮到哪一步。"
     remedy_en = "Reload to see which step is due now."
 

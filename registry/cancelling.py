@@ -15,6 +15,7 @@ from registry import audit
 from registry.base import PartnerUnavailable, Refusal
 from registry.cases import open_case
 from registry.codes import new_message_no
+from registry.destruction import finish_destruction
 from registry.filings import FILED_BIKE, FiledBike
 from registry.messages import owe_message
 from registry.people import Person, open_id_number
@@ -155,12 +156,14 @@ def _ask(
 def _confirm(*, session: Session, trade_in: TradeIn, bike: FiledBike, answer: CancelAnswer) -> None:
     trade_in.state = TRADE_IN.after(state=trade_in.state, step="confirm_cancellation")
     trade_in.old_plate_cancelled_at = answer.cancelled_at
-    bike.state = FILED_BIKE.after(state=bike.state, step="cancel_plate")
     _note(session, POLICE, "trade_in.old_plate_cancelled", trade_in, {"message_no": answer.message_no})
+    bike.state = FILED_BIKE.after(state=bike.state, step="cancel_plate")
+    finish_destruction(session=session, trade_in=trade_in, bike=bike, actor=POLICE)
     owe_message(
         session=session,
         person_id=trade_in.owner_id,
         dedupe_key=f"cancelled:{trade_in.reference}",
+        kind="step",
         body=f"您的旧号牌 {bike.plate_no} 已注销，查询号 {trade_in.reference}。现在可以在同一家代办点买新车了。",
     )
 
@@ -180,4 +183,5 @@ def _open_case(session: Session, kind: str, answer: CancelAnswer) -> None:
 
 
 def _note(session: Session, actor: str, action: str, trade_in: TradeIn, detail: dict[str, str]) -> None:
-    audit.record(session=session, actor=actor, action=action, subject=f"trade_in:{trade_in.reference}", detail=detail)
+    facts = {**audit.changes_of(trade_in, "state"), **detail}
+    audit.record(session=session, actor=actor, action=action, subject=f"trade_in:{trade_in.reference}", detail=facts)

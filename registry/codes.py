@@ -84,6 +84,12 @@ def new_registration_code() -> str:
     return _new_code(10)
 
 
+def new_application_reference() -> str:
+    """Return a new reference of a dealer's application such as SQ-7K2M-94QX: random, with a check character."""
+    code = _new_code(8)
+    return f"SQ-{code[:4]}-{code[4:]}"
+
+
 def new_message_no(kind: str) -> str:
     """Return a number of ours for one request to a partner: ``kind`` (one letter) and 24 hex digits, unguessable."""
     return kind + secrets.token_hex(12).upper()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, datetime
 
 from sqlalchemy import BigInteger, Date, Identity, String, func, select
@@ -69,8 +70,15 @@ def require_not_traded_in_earlier(*, session: Session, plate_no: str) -> None:
 
 def require_not_plated_earlier(*, session: Session, vehicle_code: str) -> None:
     """Raise PlatedEarlier where the bike with this (clean) vehicle code was plated before Mapai."""
-    traded = select(EarlierTradeIn.done_on).where(EarlierTradeIn.vehicle_code == vehicle_code)
-    plated = select(EarlierPlate.done_on).where(EarlierPlate.vehicle_code == vehicle_code)
-    done_on = session.scalar(traded.union_all(plated).limit(1))
-    if done_on is not None:
-        raise PlatedEarlier(vehicle_code=vehicle_code, done_on=done_on.isoformat())
+    done = plated_earlier(session=session, vehicle_codes=[vehicle_code])
+    if done:
+        raise PlatedEarlier(vehicle_code=vehicle_code, done_on=done[vehicle_code].isoformat())
+
+
+def plated_earlier(*, session: Session, vehicle_codes: Iterable[str]) -> dict[str, date]:
+    """Return those of the (clean) vehicle codes that were plated before Mapai, with the day."""
+    codes = set(vehicle_codes)
+    traded = select(EarlierTradeIn.vehicle_code, EarlierTradeIn.done_on).where(EarlierTradeIn.vehicle_code.in_(codes))
+    plated = select(EarlierPlate.vehicle_code, EarlierPlate.done_on).where(EarlierPlate.vehicle_code.in_(codes))
+    rows = session.execute(plated.union_all(traded)).all()
+    return {row.vehicle_code: row.done_on for row in rows}

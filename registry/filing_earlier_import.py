@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg.sql import SQL, Identifier
@@ -16,7 +16,8 @@ from psycopg.types.json import Jsonb
 from registry.base import Refusal
 from registry.codes import clean_vehicle_code
 from registry.filing_file import FilingFile, read_columns, read_header
-from registry.filing_rows import CellEmpty, read_day
+from registry.filing_findings import FindingKind
+from registry.filing_rows import CellEmpty, fit_to_keep, read_day
 from registry.filings import clean_plate
 
 BLOCK_ROWS = 5_000
@@ -68,18 +69,29 @@ class EarlierDiffers(Refusal):
     remedy_en = "What was stored is kept; check the list for a double or a mistake."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EarlierFinding:
-    """What is to be said about one cell of one row; ``header`` names its column."""
+class EarlierRow(NamedTuple):
+    """One row as typed: the cells by the names of their columns."""
 
     line: int
+    cells: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierFinding:
+    """What is to be said about one cell of one row; ``header`` names its column. Kinds as in filing_findings.py."""
+
+    line: int
+    kind: FindingKind
     header: str
     refusal: Refusal
 
 
 @dataclass(slots=True, kw_only=True)
 class EarlierReport:
-    """How an import went: rows read = stored + unchanged + differing + refused; the first thousand findings."""
+    """How an import went: rows read = stored + unchanged + differing + refused.
+
+    ``findings`` holds the first thousand, ``counts`` how many there were of each code.
+    """
 
     kind: EarlierList
     read: int = 0
@@ -88,53 +100,82 @@ class EarlierReport:
     differing: int = 0
     refused: int = 0
     findings: list[EarlierFinding] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
 
-    def tell(self, finding: EarlierFinding) -> None:
-        """Keep the finding where there is room."""
-        if len(self.findings) < KEPT_FINDINGS:
-            self.findings.append(finding)
+
+def earlier_list(file: FilingFile) -> EarlierList:
+    """Return which of the two lists this is: trade-ins where there is a header 旧车号牌, else plates."""
+    return TRADE_INS if TRADE_INS.headers["old_plate_no"] in read_header(file) else PLATES
 
 
 def import_earlier(
-    *, connection: psycopg.Connection[Any], file: FilingFile, today: date, actor: str, dry_run: bool = False
+    *,
+    connection: psycopg.Connection[Any],
+    file: FilingFile,
+    today: date,
+    actor: str,
+    dry_run: bool = False,
+    watch: Callable[[Iterable[EarlierRow]], Iterable[EarlierRow]] = iter,
+    progress: Callable[[int], None] | None = None,
+    on_finding: Callable[[EarlierFinding], None] | None = None,
+    report: EarlierReport | None = None,
 ) -> EarlierReport:
     """Store the rows of a list of earlier trade-ins (header 旧车号牌) or of issued plates; return how it went.
 
     The same list again changes nothing, and nothing stored is overwritten. Each block of rows is a transaction of its
-    own; a dry run rolls all back. Raises the refusals of registry/filing_file.py.
+    own; a dry run rolls all back. ``watch`` sees the rows first, ``on_finding`` every finding in the order of lines,
+    ``progress`` the rows read so far after each block; ``report`` is filled where one is given. Raises the refusals
+    of registry/filing_file.py.
     """
-    kind = TRADE_INS if TRADE_INS.headers["old_plate_no"] in read_header(file) else PLATES
-    report = EarlierReport(kind=kind)
-    rows = read_columns(file, tuple(kind.headers.values()))
+    kind = earlier_list(file)
+    report = EarlierReport(kind=kind) if report is None else report
+    columns = read_columns(file, tuple(kind.headers.values()))
+    rows = iter(watch(EarlierRow(line, dict(zip(kind.headers, cells, strict=True))) for line, cells in columns))
     whole = connection.transaction(force_rollback=True) if dry_run else nullcontext()
     with whole:
-        while block := _checked(islice(rows, BLOCK_ROWS), today, report):
+        while block := list(islice(rows, BLOCK_ROWS)):
+            findings: list[EarlierFinding] = []
+            good = _checked(block, today, report, findings)
             with connection.transaction():
-                _store(connection, block, report, actor)
+                _store(connection, good, report, actor, findings)
+            _tell(findings, report, on_finding)
+            if progress is not None:
+                progress(report.read)
         if report.stored:
             with connection.transaction():
                 _audit(connection, report, actor)
     return report
 
 
-def _checked(rows: Iterator[tuple[int, list[str]]], today: date, report: EarlierReport) -> dict[int, list[Any]] | None:
-    """The clean cells of each good row by its line; None where no row is left."""
-    before, good = report.read, {}
+def _checked(
+    rows: list[EarlierRow], today: date, report: EarlierReport, findings: list[EarlierFinding]
+) -> dict[int, list[Any]]:
+    """The clean cells of each good row by its line."""
+    good = {}
     for line, cells in rows:
         report.read += 1
         refusals: list[Refusal] = []
-        clean = [
-            _clean(report.kind, name, typed, today, refusals)
-            for name, typed in zip(report.kind.headers, cells, strict=True)
-        ]
+        clean = [_clean(report.kind, name, typed, today, refusals) for name, typed in cells.items()]
         if refusals:
             report.refused += 1
         else:
             good[line] = clean
         for refusal in refusals:
             header = report.kind.headers[refusal.field or "done_on"]
-            report.tell(EarlierFinding(line=line, header=header, refusal=refusal))
-    return good if report.read > before else None
+            findings.append(EarlierFinding(line=line, kind="refused", header=header, refusal=refusal))
+    return good
+
+
+def _tell(
+    findings: list[EarlierFinding], report: EarlierReport, on_finding: Callable[[EarlierFinding], None] | None
+) -> None:
+    for finding in sorted(findings, key=lambda finding: finding.line):
+        code = finding.refusal.code
+        report.counts[code] = report.counts.get(code, 0) + 1
+        if len(report.findings) < KEPT_FINDINGS:
+            report.findings.append(finding)
+        if on_finding is not None:
+            on_finding(finding)
 
 
 def _clean(kind: EarlierList, name: str, typed: str, today: date, refusals: list[Refusal]) -> str | date | None:
@@ -152,12 +193,17 @@ def _clean(kind: EarlierList, name: str, typed: str, today: date, refusals: list
             raise EarlierDayInvalid(typed=text[:20])
         return day
     except Refusal as refusal:
-        refusal.field = name
-        refusals.append(refusal)
+        refusals.append(fit_to_keep(refusal, field=name))
         return None
 
 
-def _store(connection: psycopg.Connection[Any], block: dict[int, list[Any]], report: EarlierReport, actor: str) -> None:
+def _store(
+    connection: psycopg.Connection[Any],
+    block: dict[int, list[Any]],
+    report: EarlierReport,
+    actor: str,
+    findings: list[EarlierFinding],
+) -> None:
     kind = report.kind
     columns = SQL(", ").join(map(Identifier, kind.headers))
     types = SQL(", ").join(SQL("%s::date[]" if name == "done_on" else "%s::text[]") for name in kind.headers)
@@ -178,7 +224,8 @@ def _store(connection: psycopg.Connection[Any], block: dict[int, list[Any]], rep
     report.differing += len(others)
     for (line,) in others:
         refusal = EarlierDiffers(field=next(iter(kind.headers)), plate_no=block[line][0])
-        report.tell(EarlierFinding(line=line, header=next(iter(kind.headers.values())), refusal=refusal))
+        header = next(iter(kind.headers.values()))
+        findings.append(EarlierFinding(line=line, kind="differs", header=header, refusal=refusal))
     report.unchanged = report.read - report.refused - report.differing - report.stored
 
 

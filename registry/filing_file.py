@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TextIO
 
 from registry.base import Refusal
 from registry.filing_excel import NoWorkbook, count_rows, is_workbook, read_cells
@@ -84,7 +84,7 @@ def read_rows(file: FilingFile) -> Iterator[FilingRow]:
             yield from _sheet_rows(read_cells(file.path))
         return
     with file.path.open(encoding=file.encoding, newline="") as stream:
-        table = csv.reader(stream)
+        table = csv.reader(_without_nul(stream))
         try:
             yield from _rows(table)
         except csv.Error as error:
@@ -112,12 +112,18 @@ def read_columns(file: FilingFile, headers: tuple[str, ...]) -> Iterator[tuple[i
                 yield line, [cells[place] if place < len(cells) else "" for place in places]
 
 
+def _without_nul(stream: TextIO) -> Iterator[str]:
+    """The lines with another control character for each NUL, which no database holds: its cell is refused in words."""
+    for line in stream:
+        yield line.replace("\0", "\1")
+
+
 def _cells(file: FilingFile) -> Iterator[tuple[int, list[str]]]:
     if file.encoding == EXCEL:
         yield from read_cells(file.path)
         return
     with file.path.open(encoding=file.encoding, newline="") as stream:
-        table = csv.reader(stream)
+        table = csv.reader(_without_nul(stream))
         line = 1
         for cells in table:
             yield line, cells
@@ -157,8 +163,8 @@ def _refusing_damaged() -> Iterator[None]:
         raise FilingFileUnreadable(why_zh="引号或分隔不对", why_en=str(error)) from error
     except NoWorkbook as error:
         raise FilingFileUnreadable(
-            why_zh="Excel 工作簿已损坏、加了密码，或者没有可见的工作表",
-            why_en="the workbook is damaged, protected by a password, or shows no sheet",
+            why_zh="Excel 工作簿已损坏、加了密码、展开后太大，或者没有可见的工作表",
+            why_en="the workbook is damaged, protected by a password, too large when unfolded, or shows no sheet",
         ) from error
 
 

@@ -12,7 +12,8 @@ from registry.base import Base, Instant
 
 
 class FilingChange(Base):
-    """One correction of one ``field`` of a filing, by whom and when. No field that may change is personal data."""
+    """One correction of one ``field`` of a filing, by whom and when. Nothing in it is personal data: an owner that
+    changed by transfer is told as ``person:<id>``."""
 
     __tablename__ = "filing_change"
 

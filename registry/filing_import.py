@@ -38,8 +38,9 @@ def import_filings(
     plate_pattern: str = r"[A-Z]\d{6}",
     actor: str = "import",
     dry_run: bool = False,
+    report: ImportReport | None = None,
 ) -> ImportReport:
-    """Validate, seal and store the rows; return how it went.
+    """Validate, seal and store the rows; return how it went: ``report``, where one is given, filled as rows go in.
 
     ``progress`` hears the number of rows read so far after each block, ``on_finding`` every finding (the report keeps
     the first thousand). ``connection`` must be idle: each block is a transaction of its own, and while PostgreSQL
@@ -48,7 +49,7 @@ def import_filings(
     A dry run does the same and rolls all of it back. Raises what reading the rows raises; blocks before stay.
     """
     checker = RowChecker(today=today, plate_pattern=plate_pattern)
-    report = ImportReport()
+    report = ImportReport() if report is None else report
     whole = connection.transaction(force_rollback=True) if dry_run else nullcontext()
     with whole, closing(_ahead(_blocks(rows, checker, keyring))) as blocks:
         begun_at = begin_import(connection)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Protocol
 
 import xlsxwriter
 
-from registry.filing_findings import KIND_WORDS, Finding
-from registry.filing_rows import HEADERS, FilingRow
+from registry.base import Refusal
+from registry.filing_findings import KIND_WORDS, FindingKind
+from registry.filing_rows import HEADERS
 
 MOST_ROWS = 1_000_000
-_COLUMNS = tuple(HEADERS)
-_HEADERS = (*HEADERS.values(), "原行号", "结果", "问题", "怎么办")
-_WIDTHS = (12, 10, 22, 14, 12, 10, 18, 12, 8, 12, 60, 60)
+_WORDS = {"原行号": 8, "结果": 12, "问题": 60, "怎么办": 60}
+_WIDTHS = {"id_no": 22, "phone": 14, "frame_no": 18, "vehicle_code": 20}
+_WIDTH = 12
 # Text stays text: nothing in a cell is ever run, followed or counted, whoever typed it.
 _OPTIONS = {
     "constant_memory": True,
@@ -25,20 +27,40 @@ _OPTIONS = {
 }
 
 
+class ListRow(Protocol):
+    """A row as it was typed; ``line`` is where it begins."""
+
+    @property
+    def line(self) -> int: ...
+
+
+class RowFinding(Protocol):
+    """What is to be said about one cell: the findings of every kind of list have this in common."""
+
+    @property
+    def line(self) -> int: ...
+    @property
+    def kind(self) -> FindingKind: ...
+    @property
+    def header(self) -> str: ...
+    @property
+    def refusal(self) -> Refusal: ...
+
+
 class RowsOnTheirWay:
     """Lends a stream of rows to an import and remembers those that have not been spoken of yet."""
 
     def __init__(self) -> None:
-        self._rows: deque[FilingRow] = deque()
+        self._rows: deque[Any] = deque()
         self._gone = 0
 
-    def watch(self, rows: Iterable[FilingRow]) -> Iterator[FilingRow]:
+    def watch(self, rows: Iterable[Any]) -> Iterator[Any]:
         """Yield the same rows."""
         for row in rows:
             self._rows.append(row)
             yield row
 
-    def find(self, line: int) -> FilingRow:
+    def find(self, line: int) -> Any:
         """Return the row that begins on this line, forgetting those before it. Lines are asked for in order."""
         while self._rows[0].line < line:
             self._forget()
@@ -61,21 +83,29 @@ class ProblemWorkbook:
     It holds what was typed, personal data included. Beyond a million rows it says that there are more.
     """
 
-    def __init__(self, book: xlsxwriter.Workbook, rows: RowsOnTheirWay) -> None:
+    def __init__(
+        self,
+        book: xlsxwriter.Workbook,
+        rows: RowsOnTheirWay,
+        headers: Mapping[str, str],
+        cell: Callable[[Any, str], str],
+    ) -> None:
         self._rows = rows
+        self._columns, self._cell = tuple(headers), cell
         self._sheet = book.add_worksheet("需要处理的行")
         self._plain = book.add_format({"num_format": "@"})
         self._bold = book.add_format({"bold": True})
         self._mark = book.add_format({"num_format": "@", "bg_color": "#FFC7CE", "font_color": "#9C0006"})
-        for place, width in enumerate(_WIDTHS):
+        widths = [_WIDTHS.get(name, _WIDTH) for name in self._columns] + [*_WORDS.values()]
+        for place, width in enumerate(widths):
             self._sheet.set_column(place, place, width, self._plain)
         self._sheet.freeze_panes(1, 0)
-        for place, header in enumerate(_HEADERS):
+        for place, header in enumerate([*headers.values(), *_WORDS]):
             self._sheet.write_string(0, place, header, self._bold)
         self._written = 0
-        self._findings: list[Finding] = []
+        self._findings: list[RowFinding] = []
 
-    def tell(self, finding: Finding) -> None:
+    def tell(self, finding: RowFinding) -> None:
         """Take the next finding; they come in the order of lines."""
         if self._findings and self._findings[0].line != finding.line:
             self.finish_row()
@@ -98,15 +128,15 @@ class ProblemWorkbook:
             return
         row = self._rows.find(findings[0].line)
         marked = {finding.refusal.field for finding in findings}
-        for place, name in enumerate(_COLUMNS):
-            self._write(place, getattr(row, name), marked=name in marked)
+        for place, name in enumerate(self._columns):
+            self._write(place, self._cell(row, name), marked=name in marked)
         words = (
             str(row.line),
             "；".join(dict.fromkeys(KIND_WORDS[finding.kind] for finding in findings)),
             "\n".join(f"「{finding.header}」{finding.refusal.message_zh}" for finding in findings),
             "\n".join(dict.fromkeys(finding.refusal.help_zh for finding in findings)),
         )
-        for place, text in enumerate(words, start=len(_COLUMNS)):
+        for place, text in enumerate(words, start=len(self._columns)):
             self._write(place, text, marked=False)
 
     def _write(self, place: int, text: str, *, marked: bool) -> None:
@@ -115,12 +145,22 @@ class ProblemWorkbook:
 
 
 @contextmanager
-def problem_workbook(*, path: Path, rows: RowsOnTheirWay) -> Iterator[ProblemWorkbook]:
-    """Write the workbook at ``path``, readable by its owner alone; it is complete when the block ends."""
+def problem_workbook(
+    *,
+    path: Path,
+    rows: RowsOnTheirWay,
+    headers: Mapping[str, str] = HEADERS,
+    cell: Callable[[Any, str], str] = getattr,
+) -> Iterator[ProblemWorkbook]:
+    """Write the workbook at ``path``, readable by its owner alone; it is complete when the block ends.
+
+    ``headers`` maps each column's name to its header, ``cell`` returns what was typed there in a row.
+    """
     path.unlink(missing_ok=True)
     path.touch(mode=0o600)
-    with xlsxwriter.Workbook(str(path), _OPTIONS) as book:
-        workbook = ProblemWorkbook(book, rows)
+    # What it writes on its way holds the same data: it stays in the same folder.
+    with xlsxwriter.Workbook(str(path), {**_OPTIONS, "tmpdir": str(path.parent)}) as book:
+        workbook = ProblemWorkbook(book, rows, headers, cell)
         yield workbook
         workbook.finish_row()
 

@@ -34,6 +34,7 @@ _ID_WEIGHTS = tuple(2 ** (17 - place) % 11 for place in range(17))
 _ID_ZEROS = ord("0") * sum(_ID_WEIGHTS)
 _ID_CHECKS = "10X98765432"
 _ROUNDED = re.compile(r"[0-9](?:[.,][0-9]+)?E\+?[0-9]+|[1-9][0-9]{14}000", re.IGNORECASE)
+_NAMES_AND_LONG_NUMBERS = re.compile(r"[\u3400-\u9fff]{2,}|[0-9]{9,}[0-9X]?", re.IGNORECASE)
 _DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y年%m月%d日")
 _COMPACT_DAYS = ("%Y%m%d",)
 
@@ -172,8 +173,7 @@ class RowChecker:
             try:
                 return clean(_filled(field, getattr(row, field)))
             except Refusal as refusal:
-                refusal.field = field
-                refusals.append(refusal)
+                refusals.append(fit_to_keep(refusal, field=field))
                 return ""
 
         day = self._day(row.filed_on)
@@ -211,6 +211,19 @@ def read_day(text: str, *, latest: date) -> date | None:
             continue
         return day if FIRST_FILING <= day <= latest else None
     return None
+
+
+def fit_to_keep(refusal: Refusal, *, field: str) -> Refusal:
+    """Return the refusal about a cell with what was typed as a finding may quote it.
+
+    Findings are kept in clear, and a comma in the wrong place puts another column's data into a cell: so no names, no
+    number as long as a telephone's, and nothing that cannot be printed or stored.
+    """
+    facts = dict(refusal.facts)
+    if "typed" in facts:
+        printable = "".join(filter(str.isprintable, str(facts["typed"])))
+        facts["typed"] = _NAMES_AND_LONG_NUMBERS.sub("…", printable)
+    return type(refusal)(field=field, **facts)
 
 
 def is_plain_id_number(text: str) -> bool:
@@ -254,7 +267,7 @@ def _clean_id_number(text: str) -> str:
 def _clean_frame_no(text: str) -> str:
     frame_no = re.sub(r"\s", "", text).upper()
     if not _PLAIN_FRAME_NO.fullmatch(frame_no):
-        raise FrameNumberInvalid(typed="".join(filter(str.isprintable, text.strip()))[:20])
+        raise FrameNumberInvalid(typed=text.strip()[:20])
     return frame_no
 
 

@@ -26,10 +26,14 @@ PASSES = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealedTable:
-    """A table with an ``id`` and sealed columns: ``fields`` maps each to the field it is bound to."""
+    """A table with an ``id`` and sealed columns: ``fields`` maps each to the field it is bound to.
+
+    ``block`` rows are done in a transaction at most, where its values are large.
+    """
 
     table: Table
     fields: Mapping[str, str]
+    block: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +76,8 @@ def rotate(
             after: int | None = 0
             while after is not None:
                 with sessions.begin() as session:
-                    count, after = _rotate_block(session, keyring, sealed, after=after, block=block)
+                    most = min(block, sealed.block or block)
+                    count, after = _rotate_block(session, keyring, sealed, after=after, block=most)
                 rotated[sealed.table.name] += count
                 progress(sum(rotated.values()), max(total, sum(rotated.values())))
         left = {sealed.table.name: _left(sessions, keyring, sealed) for sealed in tables}

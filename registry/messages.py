@@ -1,4 +1,9 @@
-"""The outbox of notices owed (消息): written with the business fact, sent by the scheduler."""
+"""The outbox of notices owed (消息): written with the business fact, sent by the scheduler.
+
+What may be sent to whom depends on the kind of notice (``KINDS``): a decision about somebody's claim, money or request
+has to reach him whatever he agreed to; news about a step he takes himself stops when he says so; anything that only we
+want needs his consent first. What may not be sent is kept as ``withheld``, so that it can be shown that it was not.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +19,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column, sessionmaker
 
 from registry.base import Base, Instant, PartnerSilent, PartnerUnavailable, Refusal
 from registry.cases import open_case
+from registry.consent import standing_consents
 from registry.people import Person, open_phone
 from registry.sealing import Keyring
 from registry.sms_gateway import SmsGateway
@@ -27,11 +33,28 @@ AFTER_OUTAGE = timedelta(seconds=5)
 THREADS = 16
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permission:
+    """What sending needs: consent to ``purpose`` given (``asked``), or only not withdrawn."""
+
+    purpose: str
+    asked: bool
+
+
+# None: what a statutory duty needs takes no consent (个人信息保护法, article 13 (3)).
+KINDS: dict[str, Permission | None] = {
+    "decision": None,
+    "step": Permission(purpose="progress_messages", asked=False),
+    "survey": Permission(purpose="survey", asked=True),
+}
+
+
 class Message(Base):
     """One notice to one person. ``dedupe_key`` makes owing it twice the same as owing it once.
 
-    ``state``: owed → sent, or given_up (a case tells staff). ``next_at`` is the real instant of the next try, by the
-    database's clock; ``sent_at`` a business instant; ``attempts`` counts tries whose message may have gone out.
+    ``kind`` is one of KINDS. ``state``: owed → sent, given_up (a case tells staff) or withheld (no permission).
+    ``next_at`` is the real instant of the next try, by the database's clock; ``sent_at`` a business instant;
+    ``attempts`` counts tries whose message may have gone out.
     """
 
     __tablename__ = "message"
@@ -39,6 +62,7 @@ class Message(Base):
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     person_id: Mapped[int] = mapped_column(ForeignKey("person.id"), index=True)
+    kind: Mapped[str] = mapped_column(String(12), server_default="decision")
     dedupe_key: Mapped[str] = mapped_column(String(64), unique=True)
     body: Mapped[str] = mapped_column(String(500))
     state: Mapped[str] = mapped_column(String(8), server_default="owed")
@@ -48,9 +72,14 @@ class Message(Base):
     sent_at: Mapped[datetime | None] = mapped_column(Instant)
 
 
-def owe_message(*, session: Session, person_id: int, dedupe_key: str, body: str) -> None:
-    """Put one notice into the outbox; nothing happens where the same key is owed already."""
-    values = {"person_id": person_id, "dedupe_key": dedupe_key, "body": body}
+def owe_message(*, session: Session, person_id: int, dedupe_key: str, body: str, kind: str = "decision") -> None:
+    """Put one notice of a kind (KINDS) into the outbox; nothing happens where the same key is owed already.
+
+    Whether it may be sent is decided when it is sent: who withdraws his consent today gets nothing tomorrow.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"unknown kind of notice {kind!r}")
+    values = {"person_id": person_id, "dedupe_key": dedupe_key, "body": body, "kind": kind}
     session.execute(insert(Message).values(**values).on_conflict_do_nothing(index_elements=[Message.dedupe_key]))
 
 
@@ -112,7 +141,10 @@ def _take_due(*, session: Session, keyring: Keyring, limit: int) -> Sequence[_Le
         .with_for_update(skip_locked=True, of=Message)
     )
     letters = []
-    for message, person in session.execute(due):
+    for message, person in session.execute(due).all():
+        if not _may_be_sent(session=session, message=message):
+            message.state = "withheld"
+            continue
         message.attempts += 1
         message.next_at = func.clock_timestamp(type_=DateTime(timezone=True)) + LEASE
         letters.append(
@@ -125,6 +157,14 @@ def _take_due(*, session: Session, keyring: Keyring, limit: int) -> Sequence[_Le
             )
         )
     return letters
+
+
+def _may_be_sent(*, session: Session, message: Message) -> bool:
+    needed = KINDS.get(message.kind)
+    if needed is None:
+        return True
+    consent = standing_consents(session=session, person_id=message.person_id).get(needed.purpose)
+    return consent.given if consent is not None else not needed.asked
 
 
 def message_number(message: Message) -> str:

@@ -26,6 +26,16 @@ TRIES = 5
 DIGITS = 6
 TAIL = 4
 TEXT = "【码牌】验证码 {code}，5 分钟内有效。工作人员不会向您要验证码，请勿告诉任何人。"
+DEED_TEXT = "【码牌】您正在{deed}，验证码 {code}，5 分钟内有效。工作人员不会向您要验证码，请勿告诉任何人。"
+SIGN_IN = "sign_in"
+# What a code is good for. One sent for one purpose proves nothing for another, and its message says what it is for.
+DEEDS = {
+    "dealer_application": "申请成为销售商户",
+    "commitment": "签署商户承诺书",
+    "dealer_password": "设置商户账号密码",
+    "transfer_seller": "把备案车过户给别人",
+    "transfer_buyer": "过户买入备案车",
+}
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 Limits = tuple[tuple[int, timedelta], ...]
 # How many codes within how long. Many owners share an address: a point's, or a mobile operator's.
@@ -49,6 +59,7 @@ class OneTimeCode(Base):
     )
 
     number: Mapped[str] = mapped_column(String(32), primary_key=True)
+    purpose: Mapped[str] = mapped_column(String(20), server_default=SIGN_IN)
     phone_index: Mapped[bytes] = mapped_column(LargeBinary)
     code_index: Mapped[bytes] = mapped_column(LargeBinary)
     address: Mapped[str] = mapped_column(String(45))
@@ -124,9 +135,21 @@ class Asker:
 
 
 def send_code(
-    *, session: Session, keyring: Keyring, gateway: SmsGateway, phone: str, asker: Asker, now: datetime
+    *,
+    session: Session,
+    keyring: Keyring,
+    gateway: SmsGateway,
+    phone: str,
+    asker: Asker,
+    now: datetime,
+    purpose: str = SIGN_IN,
+    about: str = "",
+    deed: str | None = None,
 ) -> None:
-    """Send a fresh code to the phone; ``now`` is real. It takes the place of any sent before. COMMITS.
+    """Send a fresh code to the phone; ``now`` is real. It takes the place of any sent for this purpose. COMMITS.
+
+    ``about`` names the one thing it is good for, such as a transfer's number: it proves nothing for another.
+    ``deed`` says it in the message, instead of the purpose's general words.
 
     Raises MobileInvalid, CodesTooOften and, where nothing was sent and nothing counts, PartnerUnavailable. A silent
     gateway is taken as having sent it: who gets no message asks again after a minute.
@@ -135,8 +158,9 @@ def send_code(
     number, code = secrets.token_hex(16), f"{secrets.randbelow(10**DIGITS):0{DIGITS}d}"
     row = OneTimeCode(
         number=number,
+        purpose=purpose,
         phone_index=phone_index(keyring=keyring, phone=cleaned),
-        code_index=_code_index(keyring, number, code),
+        code_index=_code_index(keyring, number, code, about),
         address=asker.address[:45],
         device=asker.device,
         created_at=now,
@@ -145,8 +169,9 @@ def send_code(
     _require_within_limits(session=session, row=row, now=now)
     session.add(row)
     session.commit()
+    text = TEXT.format(code=code) if purpose == SIGN_IN else DEED_TEXT.format(deed=deed or DEEDS[purpose], code=code)
     try:
-        gateway.send(message_no=f"C-{number}", phone=cleaned, text=TEXT.format(code=code))
+        gateway.send(message_no=f"C-{number}", phone=cleaned, text=text)
     except PartnerSilent:
         return
     except PartnerUnavailable:
@@ -165,22 +190,50 @@ def who_holds(
     same five tries. Raises MobileInvalid, CodeWrong, PhoneNotFiled, IdTailNeeded and IdTailWrong.
     """
     index = phone_index(keyring=keyring, phone=clean_mobile(phone))
-    number, code_index = _count_try(session=session, index=index, now=now)
-    if not hmac.compare_digest(code_index, _code_index(keyring, number, code.strip())):
-        raise CodeWrong
+    number = _right_code(session=session, keyring=keyring, index=index, purpose=SIGN_IN, code=code, now=now)
     people = session.scalars(select(Person).where(Person.phone_index == index).order_by(Person.id)).all()
     person = _chosen(keyring, people, id_tail)
-    mine = update(OneTimeCode).where(OneTimeCode.number == number, OneTimeCode.used_at.is_(None))
-    if session.scalar(mine.values(used_at=now).returning(OneTimeCode.number)) is None:
-        raise CodeWrong  # another request used it in this very moment
+    _use(session=session, number=number, now=now)
     return person
 
 
-def _count_try(*, session: Session, index: bytes, now: datetime) -> tuple[str, bytes]:
+def prove_phone(
+    *, session: Session, keyring: Keyring, phone: str, purpose: str, code: str, now: datetime, about: str = ""
+) -> str:
+    """Return the number of the code that proved for ``purpose`` that somebody holds the phone, and use it up.
+
+    ``about`` is what the code was sent for, as ``send_code`` was told it; ``now`` is real. COMMITS the try before it
+    looks at the code; that the code is used is the caller's to commit.
+    Raises MobileInvalid and CodeWrong.
+    """
+    index = phone_index(keyring=keyring, phone=clean_mobile(phone))
+    number = _right_code(
+        session=session, keyring=keyring, index=index, purpose=purpose, code=code, now=now, about=about
+    )
+    _use(session=session, number=number, now=now)
+    return number
+
+
+def _right_code(
+    *, session: Session, keyring: Keyring, index: bytes, purpose: str, code: str, now: datetime, about: str = ""
+) -> str:
+    number, code_index = _count_try(session=session, index=index, purpose=purpose, now=now)
+    if not hmac.compare_digest(code_index, _code_index(keyring, number, code.strip(), about)):
+        raise CodeWrong
+    return number
+
+
+def _use(*, session: Session, number: str, now: datetime) -> None:
+    mine = update(OneTimeCode).where(OneTimeCode.number == number, OneTimeCode.used_at.is_(None))
+    if session.scalar(mine.values(used_at=now).returning(OneTimeCode.number)) is None:
+        raise CodeWrong  # another request used it in this very moment
+
+
+def _count_try(*, session: Session, index: bytes, purpose: str, now: datetime) -> tuple[str, bytes]:
     """Count a try at the code last sent to this phone; return its number and index. Commits; raises CodeWrong."""
     newest = (
         select(OneTimeCode.number)
-        .where(OneTimeCode.phone_index == index)
+        .where(OneTimeCode.phone_index == index, OneTimeCode.purpose == purpose)
         .order_by(OneTimeCode.created_at.desc(), OneTimeCode.number)
         .limit(1)
         .scalar_subquery()
@@ -244,5 +297,5 @@ def _require_within_limits(*, session: Session, row: OneTimeCode, now: datetime)
                 raise CodesTooOften(minutes=-(-wait // MINUTE), retry_after_s=-(-wait // timedelta(seconds=1)))
 
 
-def _code_index(keyring: Keyring, number: str, code: str) -> bytes:
-    return keyring.index(f"{number}:{code}", field="one_time_code")
+def _code_index(keyring: Keyring, number: str, code: str, about: str) -> bytes:
+    return keyring.index(f"{number}:{code}:{about}", field="one_time_code")

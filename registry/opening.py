@@ -11,11 +11,13 @@ from sqlalchemy.orm import Session
 from registry import audit
 from registry.base import PartnerUnavailable, Refusal
 from registry.codes import new_reference
-from registry.dealers import Dealer, require_licensed
+from registry.dealers import lock_dealer, require_licensed
+from registry.destruction import MOST_OVERDUE, require_few_overdue
 from registry.filing_earlier import require_not_traded_in_earlier
 from registry.filings import FiledBike, clean_plate, get_filed_bike
 from registry.inputs import Inputs
 from registry.messages import owe_message
+from registry.name_variants import NameMatch, match_names
 from registry.people import (
     Person,
     clean_id_number,
@@ -139,17 +141,20 @@ def open_trade_in(
     owner_phone: str,
     actor: str,
     now: datetime,
+    most_overdue: int = MOST_OVERDUE,
 ) -> TradeIn:
     """Open a trade-in and ask the police; commits before asking and leaves the last transaction to the caller.
 
     Returns it ``old_bike_verified``, or still ``opened`` where the police could not be asked (``verify_old_bike`` asks
-    again). Opening again at the same point before the police agreed continues the first. Texts may be as typed.
+    again). Opening again at the same point before the police agreed continues the first. Texts may be as typed. A
+    point with more than ``most_overdue`` old bikes whose destruction is overdue opens none.
 
-    Raises the refusals of the cleaning functions, PointNotLicensed, FilingNotFound, NotThisOwner, TradedInEarlier,
-    AlreadyOpened and the subclasses of PoliceDisagree.
+    Raises the refusals of the cleaning functions, PointNotLicensed, TooManyOverdue, FilingNotFound, NotThisOwner,
+    TradedInEarlier, PersonLocked, AlreadyOpened and the subclasses of PoliceDisagree.
     """
-    dealer = session.get_one(Dealer, dealer_id)
-    require_licensed(dealer=dealer)
+    dealer = lock_dealer(session=session, dealer_id=dealer_id, to_change=False)
+    require_licensed(dealer=dealer, now=now)
+    require_few_overdue(session=session, dealer_id=dealer_id, now=now, most=most_overdue)
     inputs = Inputs()
     plate_no = inputs.take("plate_no", clean_plate, plate_no)
     name = inputs.take("owner_name", clean_name, owner_name)
@@ -159,7 +164,7 @@ def open_trade_in(
     bike = get_filed_bike(session=session, plate_no=plate_no)
     _require_owner(session=session, keyring=keyring, bike=bike, id_no=id_no, name=name)
     require_not_traded_in_earlier(session=session, plate_no=plate_no)
-    know_person(session=session, keyring=keyring, id_no=id_no, name=name, phone=phone)
+    know_person(session=session, keyring=keyring, id_no=id_no, name=name, phone=phone, actor=actor)
     trade_in = _insert(session=session, bike=bike, dealer_id=dealer_id, actor=actor, now=now)
     session.commit()
     try:
@@ -210,13 +215,16 @@ def verify_old_bike(
         _note(session, actor, "trade_in.verification_refused", trade_in, {"code": refusal.code})
         session.commit()
         raise refusal
-    _freeze(trade_in=trade_in, record=record, now=now)
+    police_name = match_names(record.owner_name, open_name(person=owner, keyring=keyring))
+    _freeze(trade_in=trade_in, record=record, police_name=police_name, now=now)
     _note(session, actor, "trade_in.verified", trade_in, {})
     owe_message(
         session=session,
         person_id=trade_in.owner_id,
         dedupe_key=f"verified:{reference}",
-        body=f"您的旧车（{bike.plate_no}）已登记置换，查询号 {reference}。请把旧车交给代办点；交旧车以前可以撤回。",
+        kind="step",
+        body=f"您的旧车（{bike.plate_no}）已登记置换，查询号 {reference}。请把旧车交给代办点；交旧车以前可以撤回。"
+        "补贴名额不预留，新号牌发下来才排上队。",
     )
     session.flush()
     return trade_in
@@ -242,12 +250,17 @@ def withdraw(*, session: Session, reference: str, reach: Reach, actor: str, now:
 
 def _require_owner(*, session: Session, keyring: Keyring, bike: FiledBike, id_no: str, name: str) -> None:
     owner = session.get_one(Person, bike.owner_id)
-    same = owner.id_index == id_index(keyring=keyring, id_no=id_no) and open_name(person=owner, keyring=keyring) == name
+    same_number = owner.id_index == id_index(keyring=keyring, id_no=id_no)
+    same = same_number and open_name(person=owner, keyring=keyring, locked_too=True) == name
     if not same:
         raise NotThisOwner
 
 
 def _insert(*, session: Session, bike: FiledBike, dealer_id: int, actor: str, now: datetime) -> TradeIn:
+    owner_id = bike.owner_id
+    session.refresh(bike, with_for_update=True)
+    if bike.owner_id != owner_id:
+        raise NotThisOwner  # it changed hands between the look at its owner and now
     if bike.state != "filed":
         raise AlreadyOpened(plate_no=bike.plate_no, where_zh="旧车已经收下", where_en="the old bike was received")
     for _ in range(_REFERENCE_TRIES):
@@ -301,7 +314,7 @@ def _judge(
     return None
 
 
-def _freeze(*, trade_in: TradeIn, record: PlateRecord, now: datetime) -> None:
+def _freeze(*, trade_in: TradeIn, record: PlateRecord, police_name: NameMatch, now: datetime) -> None:
     trade_in.state = TRADE_IN.after(state=trade_in.state, step="verify")
     trade_in.verified_at = now
     trade_in.refusal = None
@@ -310,8 +323,10 @@ def _freeze(*, trade_in: TradeIn, record: PlateRecord, now: datetime) -> None:
         "plate_status": record.status,
         "plate_district": record.district_code,
         "plate_owner_matches": True,
+        "police_name": police_name,
     }
 
 
 def _note(session: Session, actor: str, action: str, trade_in: TradeIn, detail: dict[str, str]) -> None:
-    audit.record(session=session, actor=actor, action=action, subject=f"trade_in:{trade_in.reference}", detail=detail)
+    facts = {**audit.changes_of(trade_in, "state"), **detail}
+    audit.record(session=session, actor=actor, action=action, subject=f"trade_in:{trade_in.reference}", detail=facts)

@@ -1,9 +1,14 @@
-"""People: one row a natural person, sealed; found by blind index; shown masked."""
+"""People: one row a natural person, sealed; found by blind index; shown masked.
+
+A person who asked for erasure is locked (registry/erasure.py): what the law keeps stays sealed here and is shown as
+``LOCKED`` to everybody, because every reader opens it through the functions below.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Sequence
 from datetime import date, datetime
 
 from sqlalchemy import BigInteger, Identity, LargeBinary, func, select
@@ -12,6 +17,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from stdnum.cn import ric
 from stdnum.exceptions import ValidationError
 
+from registry.audit import record
 from registry.base import Base, Instant, Refusal
 from registry.sealing import Keyring
 
@@ -22,6 +28,9 @@ _NAME = re.compile(r"[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff·•A-Za-z
 # Permanent-resident cards before December 2023: nationality in three letters, place of application in four digits,
 # date of birth in six, two more. How the last digit is made was never published, so form and date are all there is.
 _OLD_RESIDENT_CARD = re.compile(r"[A-Z]{3}\d{4}(\d{2})(\d{2})(\d{2})\d{2}", re.ASCII)
+# What is shown of a locked person; masking leaves it as it is.
+LOCKED = "***"
+LOCKED_ID_NUMBER = "*" * 18
 _PERMITS = {"81": "hong_kong_permit", "82": "macau_permit", "83": "taiwan_permit", "9": "permanent_resident"}
 
 
@@ -37,7 +46,30 @@ class Person(Base):
     name_index: Mapped[bytes | None] = mapped_column(LargeBinary, index=True)
     phone_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     phone_index: Mapped[bytes | None] = mapped_column(LargeBinary, index=True)
+    locked_at: Mapped[datetime | None] = mapped_column(Instant)
     created_at: Mapped[datetime] = mapped_column(Instant, server_default=func.clock_timestamp())
+
+
+class PersonNotFound(Refusal):
+    """Nobody has this person_id."""
+
+    code = "person_not_found"
+    kind = "not_found"
+    zh = "没有这个人。"
+    en = "There is no such person."
+    remedy_zh = "请从办理记录里重新打开。"
+    remedy_en = "Open the person from a record again."
+
+
+class PersonLocked(Refusal):
+    """The person asked for erasure: nothing new is written under that name before the bureau opens it again."""
+
+    code = "person_locked"
+    kind = "conflict"
+    zh = "这位车主申请删除了个人信息，资料已经锁定。"
+    en = "This person asked for erasure; the data is locked."
+    remedy_zh = "要再办理的，请本人带身份证到区市场监管局恢复以后再办。"
+    remedy_en = "To start anew the person comes to the bureau with the ID card, which restores access."
 
 
 class IdNumberInvalid(Refusal):
@@ -155,10 +187,14 @@ def find_person(*, session: Session, keyring: Keyring, id_no: str) -> Person | N
     return session.scalar(select(Person).where(Person.id_index == id_index(keyring=keyring, id_no=id_no)))
 
 
-def know_person(*, session: Session, keyring: Keyring, id_no: str, name: str, phone: str | None) -> int:
+def know_person(
+    *, session: Session, keyring: Keyring, id_no: str, name: str, phone: str | None, actor: str = "registry"
+) -> int:
     """Return the person_id for this ID number, creating the person where nobody is known by it.
 
-    All three must be clean already. A known person keeps the name first given and takes the newer phone.
+    All three must be clean already. A known person keeps the name first given, and the phone: whoever stands at a
+    counter with somebody's ID must not get that person's codes sent elsewhere. A phone is taken where none was known;
+    another one is written down as refused, for ``actor``, and staff change it (``change_phone``). Raises PersonLocked.
     """
     row = insert(Person).values(
         id_index=id_index(keyring=keyring, id_no=id_no),
@@ -168,24 +204,87 @@ def know_person(*, session: Session, keyring: Keyring, id_no: str, name: str, ph
         phone_sealed=keyring.seal(phone, field="phone") if phone else None,
         phone_index=phone_index(keyring=keyring, phone=phone) if phone else None,
     )
-    kept = row.on_conflict_do_update(
-        index_elements=[Person.id_index],
-        set_={
-            "phone_sealed": func.coalesce(row.excluded.phone_sealed, Person.phone_sealed),
-            "phone_index": func.coalesce(row.excluded.phone_index, Person.phone_index),
-        },
-    )
-    return session.execute(kept.returning(Person.id)).scalar_one()
+    made: int | None = session.scalar(row.on_conflict_do_nothing(index_elements=[Person.id_index]).returning(Person.id))
+    if made is not None:
+        return made
+    known = select(Person).where(Person.id_index == id_index(keyring=keyring, id_no=id_no))
+    # Rows that refer to the person, a claim for one, can be inserted meanwhile.
+    known = known.with_for_update(key_share=True).execution_options(populate_existing=True)
+    person = session.scalars(known).one()
+    if person.locked_at is not None:
+        raise PersonLocked
+    if phone and phone_index(keyring=keyring, phone=phone) != person.phone_index:
+        if person.phone_sealed is None:
+            _set_phone(session=session, keyring=keyring, person=person, phone=phone, actor=actor)
+        else:
+            _note_phone(session, keyring, person, phone=phone, actor=actor, action="person.phone_kept")
+    return person.id
 
 
-def open_name(*, person: Person, keyring: Keyring) -> str:
-    """Return the person's name in clear. For partners and for those entitled; show ``mask_name`` otherwise."""
-    return keyring.open(person.name_sealed, field="name")
+def change_phone(*, session: Session, keyring: Keyring, person_id: int, phone: str, reason: str, actor: str) -> Person:
+    """Give the person another phone, as staff who have seen the ID card do; codes and notices go there from now on.
+
+    ``phone`` may be as typed. Raises MobileInvalid, PersonNotFound and PersonLocked.
+    """
+    clean = clean_mobile(phone)
+    query = select(Person).where(Person.id == person_id).with_for_update(key_share=True)
+    person = session.scalars(query.execution_options(populate_existing=True)).one_or_none()
+    if person is None:
+        raise PersonNotFound
+    if person.locked_at is not None:
+        raise PersonLocked
+    if phone_index(keyring=keyring, phone=clean) != person.phone_index:
+        _set_phone(session=session, keyring=keyring, person=person, phone=clean, actor=actor, reason=reason)
+    return person
 
 
-def open_id_number(*, person: Person, keyring: Keyring) -> str:
-    """Return the person's ID number in clear: for partners only."""
-    return keyring.open(person.id_sealed, field="id_no")
+def require_unlocked(*, session: Session, person_ids: Sequence[int]) -> None:
+    """Lock these people as an erasure does, so that whichever comes second sees the other; raises PersonLocked."""
+    query = select(Person).where(Person.id.in_(person_ids)).order_by(Person.id).with_for_update(key_share=True)
+    if any(person.locked_at for person in session.scalars(query.execution_options(populate_existing=True))):
+        raise PersonLocked
+
+
+def _set_phone(
+    *, session: Session, keyring: Keyring, person: Person, phone: str, actor: str, reason: str | None = None
+) -> None:
+    _note_phone(session, keyring, person, phone=phone, actor=actor, action="person.phone_changed", reason=reason)
+    person.phone_sealed = keyring.seal(phone, field="phone")
+    person.phone_index = phone_index(keyring=keyring, phone=phone)
+    session.flush()
+
+
+def _note_phone(
+    session: Session,
+    keyring: Keyring,
+    person: Person,
+    *,
+    phone: str,
+    actor: str,
+    action: str,
+    reason: str | None = None,
+) -> None:
+    """Write down, masked, the phone that is known and the one that was given."""
+    old = open_phone(person=person, keyring=keyring)
+    detail: dict[str, object] = {"phone": [mask_phone(old) if old else None, mask_phone(phone)]}
+    if reason is not None:
+        detail["reason"] = reason
+    record(session=session, actor=actor, action=action, subject=f"person:{person.id}", detail=detail)
+
+
+def open_name(*, person: Person, keyring: Keyring, locked_too: bool = False) -> str:
+    """Return the person's name in clear. For partners and for those entitled; show ``mask_name`` otherwise.
+
+    A locked person's is LOCKED, except with ``locked_too``: for what the law asks for, and for comparing.
+    """
+    shown = person.locked_at is None or locked_too
+    return keyring.open(person.name_sealed, field="name") if shown else LOCKED
+
+
+def open_id_number(*, person: Person, keyring: Keyring, locked_too: bool = False) -> str:
+    """Return the person's ID number in clear: for partners only. A locked person's is stars, as with the name."""
+    shown = person.locked_at is None or locked_too
+    return keyring.open(person.id_sealed, field="id_no") if shown else LOCKED_ID_NUMBER
 
 
 def open_phone(*, person: Person, keyring: Keyring) -> str | None:

@@ -42,66 +42,68 @@ class Checked:
     bike: Bike | None = None
 
 
+# code · on the road? · title and remedy, each in Chinese and English
+_WORDS = (
+    (
+        "valid",
+        True,
+        "这块号牌有效",
+        "This plate is valid",
+        "请看车上的号牌和整车编码是不是和这里写的一样；不一样就是套牌，请拨打 12345 反映。",
+        "Compare plate and vehicle code with the bike; report a difference by calling 12345.",
+    ),
+    (
+        "expired",
+        False,
+        "这块号牌过期了",
+        "This plate has expired",
+        "车主请带身份证到发牌的代办点换发。",
+        "The owner can have it replaced at the point where it was issued; bring the ID card.",
+    ),
+    (
+        "stolen",
+        False,
+        "这块号牌已经报失",
+        "This plate was reported stolen",
+        "请不要买这辆车，记下在哪里看到的，拨打 110 报告。车已经找回的，车主登录后可以撤销报失。",
+        "Do not buy this bike; note where you saw it, call 110. Found again: the owner signs in and says so.",
+    ),
+    (
+        "replaced",
+        False,
+        "这块牌子已经换发，旧牌作废",
+        "This plate was replaced; the old one is void",
+        "请看车上装的是不是新牌。旧牌还挂在车上的，拨打 12345 反映；捡到旧牌请交给代办点。",
+        "The new plate belongs on the bike. Report an old one in use by calling 12345.",
+    ),
+    (
+        "cancelled",
+        False,
+        "这块号牌已经注销",
+        "This plate was cancelled",
+        "挂这块牌的车不能上路。车主请到代办点办理新牌。",
+        "A bike with this plate may not be ridden; the owner can apply for a new one at a point.",
+    ),
+    (
+        "unknown",
+        False,
+        "登记里没有这枚二维码",
+        "The register does not hold this code",
+        "二维码是真的签名，但登记里查不到。请记下牌子上的号码，拨打 12345 反映。",
+        "The signature is genuine, the register has no such code: note the plate and call 12345.",
+    ),
+    (
+        "forged",
+        False,
+        "假的：这枚二维码不是我们签发的",
+        "Forged: this code was not issued by us",
+        "请不要相信牌子上的内容，也不要按它的提示付款。记下号码，拨打 12345 反映。",
+        "Do not trust what it says and pay nothing it asks for; note the number and call 12345.",
+    ),
+)
 VERDICTS = {
-    verdict.code: verdict
-    for verdict in (
-        Verdict(
-            code="valid",
-            good=True,
-            title_zh="这块号牌有效",
-            title_en="This plate is valid",
-            remedy_zh="请看车上的号牌和整车编码是不是和这里写的一样；不一样就是套牌，请拨打 12345 反映。",
-            remedy_en="Compare plate and vehicle code with the bike; report a difference by calling 12345.",
-        ),
-        Verdict(
-            code="expired",
-            good=False,
-            title_zh="这块号牌过期了",
-            title_en="This plate has expired",
-            remedy_zh="车主请带身份证到发牌的代办点换发。",
-            remedy_en="The owner can have it replaced at the point where it was issued; bring the ID card.",
-        ),
-        Verdict(
-            code="stolen",
-            good=False,
-            title_zh="这块号牌已经报失",
-            title_en="This plate was reported stolen",
-            remedy_zh="请不要买这辆车，记下在哪里看到的，拨打 110 报告。车已经找回的，车主请到区市场监管局撤销报失。",
-            remedy_en="Do not buy this bike; note where you saw it, call 110. Found again: have the report withdrawn.",
-        ),
-        Verdict(
-            code="replaced",
-            good=False,
-            title_zh="这块牌子已经换发，旧牌作废",
-            title_en="This plate was replaced; the old one is void",
-            remedy_zh="请看车上装的是不是新牌。旧牌还挂在车上的，拨打 12345 反映；捡到旧牌请交给代办点。",
-            remedy_en="The new plate belongs on the bike. Report an old one in use by calling 12345.",
-        ),
-        Verdict(
-            code="cancelled",
-            good=False,
-            title_zh="这块号牌已经注销",
-            title_en="This plate was cancelled",
-            remedy_zh="挂这块牌的车不能上路。车主请到代办点办理新牌。",
-            remedy_en="A bike with this plate may not be ridden; the owner can apply for a new one at a point.",
-        ),
-        Verdict(
-            code="unknown",
-            good=False,
-            title_zh="登记里没有这枚二维码",
-            title_en="The register does not hold this code",
-            remedy_zh="二维码是真的签名，但登记里查不到。请记下牌子上的号码，拨打 12345 反映。",
-            remedy_en="The signature is genuine, the register has no such code: note the plate and call 12345.",
-        ),
-        Verdict(
-            code="forged",
-            good=False,
-            title_zh="假的：这枚二维码不是我们签发的",
-            title_en="Forged: this code was not issued by us",
-            remedy_zh="请不要相信牌子上的内容，也不要按它的提示付款。记下号码，拨打 12345 反映。",
-            remedy_en="Do not trust what it says and pay nothing it asks for; note the number and call 12345.",
-        ),
-    )
+    code: Verdict(code=code, good=good, title_zh=title_zh, title_en=title_en, remedy_zh=remedy_zh, remedy_en=remedy_en)
+    for code, good, title_zh, title_en, remedy_zh, remedy_en in _WORDS
 }
 
 

@@ -201,12 +201,14 @@ def replace_code(
     return _locked(session, plate)
 
 
-def report(*, session: Session, plate_no: str, step: str, actor: str, now: datetime) -> PlateCode:
+def report(
+    *, session: Session, plate_no: str, step: str, actor: str, now: datetime, reach: Reach = EVERYBODYS
+) -> PlateCode:
     """Record that a plate was stolen, found again or cancelled: ``step`` is report_stolen, report_found or cancel.
 
     The transaction is left to the caller. Raises PlateNotFound, PlateCodeNotIssued and StepNotAllowed.
     """
-    plate, _ = find_plate(session=session, plate_no=plate_no, reach=EVERYBODYS)
+    plate, _ = find_plate(session=session, plate_no=plate_no, reach=reach)
     code = _locked(session, plate)
     _step(session, plate=plate, code=code, step=step, detail={}, actor=actor, now=now)
     session.flush()

@@ -182,4 +182,5 @@ def _open_case(session: Session, kind: str, answer: PlateAnswer) -> None:
 
 
 def _note(session: Session, actor: str, action: str, trade_in: TradeIn, detail: dict[str, str]) -> None:
-    audit.record(session=session, actor=actor, action=action, subject=f"trade_in:{trade_in.reference}", detail=detail)
+    facts = {**audit.changes_of(trade_in, "state"), **detail}
+    audit.record(session=session, actor=actor, action=action, subject=f"trade_in:{trade_in.reference}", detail=facts)

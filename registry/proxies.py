@@ -16,7 +16,15 @@ from registry.audit import record
 from registry.base import Base, Instant, Refusal
 from registry.codes import clean_paper_number
 from registry.inputs import Inputs
-from registry.people import clean_id_number, clean_mobile, clean_name, find_person, know_person, open_name
+from registry.people import (
+    PersonLocked,
+    clean_id_number,
+    clean_mobile,
+    clean_name,
+    find_person,
+    know_person,
+    open_name,
+)
 from registry.sealing import Keyring
 from registry.trade_ins import Reach, TradeIn, lock_trade_in
 
@@ -102,8 +110,8 @@ def record_proxy(
     """Record who acts for the owner, by the number of the written authority; it ends the one before it.
 
     The same person and authority again return the one that stands. A known person's phone stays as it is. Raises the
-    refusals of the cleaning functions, TradeInNotFound, ProxyTooLate, ProxyIsOwner and ProxyNameDiffers; commits
-    nothing.
+    refusals of the cleaning functions, TradeInNotFound, ProxyTooLate, ProxyIsOwner, ProxyNameDiffers and PersonLocked;
+    commits nothing.
     """
     inputs = Inputs()
     name = inputs.take("name", clean_name, name)
@@ -173,6 +181,8 @@ def _known(*, session: Session, keyring: Keyring, name: str, id_no: str, phone: 
     known = find_person(session=session, keyring=keyring, id_no=id_no)
     if known is None:
         return know_person(session=session, keyring=keyring, id_no=id_no, name=name, phone=phone)
+    if known.locked_at is not None:
+        raise PersonLocked
     if open_name(person=known, keyring=keyring) != name:
         raise ProxyNameDiffers
     # Whoever is known signs in with the phone on file: somebody else's paper must not change it.
@@ -187,4 +197,5 @@ def _end(*, session: Session, proxy: Proxy, trade_in: TradeIn, actor: str, now: 
     proxy.ended_by, proxy.ended_at = actor, now
     session.flush()
     subject = f"trade_in:{trade_in.reference}"
-    record(session=session, actor=actor, action="proxy_ended", subject=subject, detail={"proxy": proxy.id})
+    detail = {"proxy": proxy.id, "authority": ["live", "ended"]}
+    record(session=session, actor=actor, action="proxy_ended", subject=subject, detail=detail)

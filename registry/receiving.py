@@ -113,12 +113,21 @@ def add_photo(*, session: Session, reference: str, reach: Reach, kind: str, imag
     """
     if kind not in PHOTO_KINDS:
         raise ValueError(f"unknown kind of photo {kind!r}")
-    if len(image) > LARGEST_PHOTO_BYTES:
-        raise PhotoTooLarge
-    if not _is_picture(image):
-        raise PhotoUnreadable
     trade_in = lock_trade_in(session=session, reference=reference, reach=reach)
     TRADE_IN.after(state=trade_in.state, step="receive")
+    keep_photo(session=session, trade_in=trade_in, kind=kind, image=image, actor=actor)
+    return trade_in
+
+
+def keep_photo(*, session: Session, trade_in: TradeIn, kind: str, image: bytes, actor: str) -> None:
+    """Keep one photo of a trade-in that may take it; the same picture of the same kind again is kept once.
+
+    Raises PhotoTooLarge, PhotoUnreadable and PhotoUsedBefore.
+    """
+    if len(image) > LARGEST_PHOTO_BYTES:
+        raise PhotoTooLarge
+    if not is_picture(image):
+        raise PhotoUnreadable
     sha256 = hashlib.sha256(image).digest()
     row = insert(TradeInPhoto).values(trade_in_id=trade_in.id, kind=kind, sha256=sha256, image=image)
     if session.scalar(row.on_conflict_do_nothing().returning(TradeInPhoto.id)) is None:
@@ -127,11 +136,11 @@ def add_photo(*, session: Session, reference: str, reach: Reach, kind: str, imag
         ).first()
         if known is None or tuple(known) != (trade_in.id, kind):
             raise PhotoUsedBefore
-        return trade_in
+        return
+    subject = f"trade_in:{trade_in.reference}"
     detail = {"kind": kind, "sha256": sha256.hex()}
-    audit.record(session=session, actor=actor, action="trade_in.photo", subject=f"trade_in:{reference}", detail=detail)
+    audit.record(session=session, actor=actor, action="trade_in.photo", subject=subject, detail=detail)
     session.flush()
-    return trade_in
 
 
 def receive_old_bike(
@@ -166,7 +175,7 @@ def receive_old_bike(
     trade_in.state = following
     trade_in.received_at = now
     bike.state = FILED_BIKE.after(state=bike.state, step="receive")
-    detail = {"recycling_certificate_no": certificate_no}
+    detail = {**audit.changes_of(trade_in, "state"), "recycling_certificate_no": certificate_no}
     audit.record(
         session=session, actor=actor, action="trade_in.received", subject=f"trade_in:{reference}", detail=detail
     )
@@ -174,6 +183,7 @@ def receive_old_bike(
         session=session,
         person_id=trade_in.owner_id,
         dedupe_key=f"received:{reference}",
+        kind="step",
         body=f"代办点已收下您的旧车（{bike.plate_no}），查询号 {reference}，"
         f"回收证明 {certificate_no}。下一步注销旧号牌。",
     )
@@ -214,7 +224,7 @@ def _bare(frame_no: str) -> str:
     return re.sub(r"[\s-]", "", frame_no).upper()
 
 
-def _is_picture(image: bytes) -> bool:
+def is_picture(image: bytes) -> bool:
     """Say whether the bytes open as a picture: a file that only begins like one is no evidence."""
     try:
         with Image.open(BytesIO(image), formats=("JPEG", "PNG")) as picture:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from registry import audit
 from registry.base import Refusal
+from registry.bike_models import SOLD, ModelNotCertified, require_certified
 from registry.bikes import BIKE, Bike, Sale
 from registry.codes import clean_vehicle_code
 from registry.compliance import COMPLIANT, Measured, require_compliant
@@ -43,6 +44,17 @@ class BikeNotInStock(Refusal):
     default_field = "vehicle_code"
 
 
+class BikeSoldBefore(Refusal):
+    """The bike was sold in a trade-in and came back: it is stock, and no new bike any more (policy: eligibility)."""
+
+    code = "bike_sold_before"
+    zh = "整车编码 {vehicle_code} 的车卖出过又退回，不能再用于置换。"
+    en = "The bike {vehicle_code} was sold before and came back; it cannot be sold in a trade-in again."
+    remedy_zh = "请给车主换一辆没有卖过的新车。"
+    remedy_en = "Sell the owner a bike that was never sold."
+    default_field = "vehicle_code"
+
+
 class PriceDoesNotAddUp(Refusal):
     """Paid is not list price less discount less deduction, or an amount is below zero."""
 
@@ -52,6 +64,17 @@ class PriceDoesNotAddUp(Refusal):
     remedy_zh = "请对照发票核对标价、让利、抵扣和实付四个金额。"
     remedy_en = "Compare all four amounts with the invoice."
     default_field = "paid_fen"
+
+
+class PriceMissing(Refusal):
+    """A list price or a price paid of zero: nobody displays or pays that."""
+
+    code = "price_missing"
+    zh = "{what_zh}不能是 0 元。"
+    en = "The {what_en} cannot be 0 yuan."
+    remedy_zh = "请照价签和发票填写，让利和抵扣另填。"
+    remedy_en = "Copy it from the price tag and the invoice; discount and deduction have fields of their own."
+    default_field = "list_price_fen"
 
 
 class InvoiceInvalid(Refusal):
@@ -90,21 +113,23 @@ def sell_new_bike(
     """Sell a bike of the point's stock to the trade-in's owner; → ``new_bike_sold``.
 
     The transaction is left to the caller. Raises TradeInNotFound, StepNotAllowed, VehicleCodeInvalid, InvoiceInvalid,
-    InvoiceUsed, PriceDoesNotAddUp, BikeNotInStock and BikeNotCompliant; several at once where several are wrong.
+    InvoiceUsed, PriceMissing, PriceDoesNotAddUp, BikeNotInStock, BikeSoldBefore, BikeNotCompliant and
+    ModelNotCertified; several at once where several are wrong.
     """
     trade_in = lock_trade_in(session=session, reference=reference, reach=reach)
     following = TRADE_IN.after(state=trade_in.state, step="sell")
     inputs = Inputs()
     vehicle_code = inputs.take("vehicle_code", clean_vehicle_code, vehicle_code)
     invoice_no = inputs.take("invoice_no", clean_invoice_no, invoice_no)
-    inputs.take("paid_fen", _require_sum, price)
+    _check_price(inputs, price)
     inputs.check()
     bike = _take_from_stock(session=session, dealer_id=trade_in.dealer_id, vehicle_code=vehicle_code, now=now)
     sale = _book(session=session, trade_in=trade_in, bike=bike, invoice_no=invoice_no, price=price, now=now)
     trade_in.state = following
     trade_in.bike_id, trade_in.sale_id, trade_in.sold_at = bike.id, sale.id, now
     trade_in.compliance = COMPLIANT
-    detail = {"vehicle_code": vehicle_code, "invoice_no": invoice_no, "paid_fen": price.paid_fen}
+    facts = {"vehicle_code": vehicle_code, "invoice_no": invoice_no, "paid_fen": price.paid_fen}
+    detail = {**audit.changes_of(trade_in, "state"), **facts}
     audit.record(session=session, actor=actor, action="trade_in.sold", subject=f"trade_in:{reference}", detail=detail)
     session.flush()
     return trade_in
@@ -118,11 +143,14 @@ def clean_invoice_no(text: str) -> str:
     return number
 
 
-def _require_sum(price: Price) -> None:
+def _check_price(inputs: Inputs, price: Price) -> None:
+    if price.list_price_fen == 0:
+        inputs.refuse(PriceMissing(what_zh="标价", what_en="list price"))
     should_be = price.list_price_fen - price.discount_fen - price.deduction_fen
-    negative = min(price.list_price_fen - 1, price.discount_fen, price.deduction_fen, price.paid_fen) < 0
-    if price.paid_fen != should_be or negative:
-        raise PriceDoesNotAddUp(should_be_yuan=f"{should_be / 100:.2f}")
+    if price.paid_fen != should_be or min(price.list_price_fen, price.discount_fen, price.deduction_fen, should_be) < 0:
+        inputs.refuse(PriceDoesNotAddUp(should_be_yuan=f"{should_be / 100:.2f}"))
+    elif price.paid_fen == 0 and price.list_price_fen:
+        inputs.refuse(PriceMissing(field="paid_fen", what_zh="实付", what_en="price paid"))
 
 
 def _take_from_stock(*, session: Session, dealer_id: int, vehicle_code: str, now: datetime) -> Bike:
@@ -135,7 +163,20 @@ def _take_from_stock(*, session: Session, dealer_id: int, vehicle_code: str, now
     if bike is None or not BIKE.allows(state=bike.state, step="sell"):
         raise BikeNotInStock(vehicle_code=vehicle_code)
     measured = Measured(**{name: getattr(bike, name) for name in Measured.__slots__})
-    require_compliant(bike=measured, sold_on=now.astimezone(LOCAL).date())
+    sold_on = now.astimezone(LOCAL).date()
+    require_compliant(session=session, bike=measured, sold_on=sold_on)
+    try:
+        require_certified(
+            session=session,
+            vehicle_code=vehicle_code,
+            model=bike.model,
+            standard=bike.standard,
+            day=sold_on,
+            moment=SOLD,
+        )
+    except ModelNotCertified as refusal:
+        refusal.field = "vehicle_code"  # what the sale was asked with: the model stands in the stock entry
+        raise
     return bike
 
 
@@ -150,7 +191,11 @@ def _book(*, session: Session, trade_in: TradeIn, bike: Bike, invoice_no: str, p
         deduction_fen=price.deduction_fen,
         paid_fen=price.paid_fen,
     )
-    with refusing_duplicates(session, {"uq_sale_invoice_no": InvoiceUsed(invoice_no=invoice_no)}):
+    duplicates: dict[str, Refusal] = {
+        "uq_sale_invoice_no": InvoiceUsed(invoice_no=invoice_no),
+        "uq_sale_bike_id": BikeSoldBefore(vehicle_code=bike.vehicle_code),
+    }
+    with refusing_duplicates(session, duplicates):
         session.add(sale)
     bike.state = BIKE.after(state=bike.state, step="sell")
     return sale

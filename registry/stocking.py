@@ -1,7 +1,8 @@
-"""Taking a new bike into stock: it gets its registration code (赋码) here, with its battery."""
+"""Taking a new bike into stock: it and its battery get their registration codes (赋码) here."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -11,6 +12,8 @@ from sqlalchemy.orm import Session
 
 from registry import audit
 from registry.base import Refusal
+from registry.batteries import clean_battery_code, code_battery
+from registry.bike_models import MADE, BikeModel, models_of, pick_certificate
 from registry.bikes import Bike
 from registry.codes import (
     clean_paper_number,
@@ -18,9 +21,12 @@ from registry.codes import (
     new_registration_code,
     vehicle_code_in_certificate,
 )
+from registry.compliance import StandardUnknown, known_standards
 from registry.filing_earlier import require_not_plated_earlier
 from registry.inputs import Inputs
 
+# E-bikes with a vehicle code of 15 digits were not made before.
+EARLIEST_MADE_ON = date(2015, 1, 1)
 _CODE_TRIES = 20
 
 
@@ -43,6 +49,15 @@ class NewBike:
     top_speed_m_h: int
     motor_w: int
     voltage_mv: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StockRules:
+    """What a bike is checked against: the editions' names, its maker's certificates, and what raises PlatedEarlier."""
+
+    standards: Sequence[str]
+    models: Sequence[BikeModel]
+    require_unplated: Callable[[str], None]
 
 
 class BikeAlreadyCoded(Refusal):
@@ -89,31 +104,73 @@ class CertificateMissing(Refusal):
     default_field = "certificate_no"
 
 
-def stock_in(*, session: Session, dealer_id: int, bike: NewBike, actor: str) -> Bike:
-    """Take a bike into this dealer's stock and give it its registration code. The transaction is left to the caller.
+class MadeOnAbsurd(Refusal):
+    """The day of making lies ahead, or before there were such bikes."""
 
-    Whether it may be sold is judged on the day of the sale. Raises VehicleCodeInvalid, CertificateMissing,
-    CertificateUnreadable, CertificateDiffers, CodeInvalid, PlatedEarlier, BikeAlreadyCoded and BatteryAlreadyCoded.
+    code = "made_on_absurd"
+    zh = "生产日期 {made_on} 不对：{why_zh}。"
+    en = "The day of making, {made_on}, cannot be: {why_en}."
+    remedy_zh = "请照合格证上的生产日期填写，注意年月日的顺序。"
+    remedy_en = "Copy the day from the certificate; mind the order of year, month and day."
+    default_field = "made_on"
+
+
+def stock_in(*, session: Session, dealer_id: int, bike: NewBike, actor: str, today: date) -> Bike:
+    """Take a bike into this dealer's stock; it and its battery get their registration codes.
+
+    ``today`` is the business day in Asia/Shanghai. Its model must have been certified on the day it was made; whether
+    it may be sold is judged on the day of the sale. The transaction is left to the caller, who gives it up where this
+    raises VehicleCodeInvalid, CertificateMissing, CertificateUnreadable, CertificateDiffers, CodeInvalid, MadeOnAbsurd,
+    StandardUnknown, ModelNotCertified, PlatedEarlier, BikeAlreadyCoded or BatteryAlreadyCoded.
     """
+    rules = StockRules(
+        standards=known_standards(session=session),
+        models=models_of(session=session, maker_codes=[maker_of(bike.vehicle_code)]),
+        require_unplated=lambda vehicle_code: require_not_plated_earlier(session=session, vehicle_code=vehicle_code),
+    )
+    values = {**check_bike(bike=bike, rules=rules, today=today), "dealer_id": dealer_id}
+    battery_code = str(values["battery_code"])
+    bike_id = _insert(session=session, values=values)
+    stocked = session.get_one(Bike, bike_id)
+    if code_battery(session=session, battery_code=battery_code, kind=bike.battery_kind, bike_id=bike_id) is None:
+        raise BatteryAlreadyCoded(battery_code=battery_code)
+    note_stocked(session=session, bike=stocked, actor=actor)
+    session.flush()
+    return stocked
+
+
+def note_stocked(*, session: Session, bike: Bike, actor: str) -> None:
+    """Write into the audit that a bike was taken in."""
+    detail = {"registration_code": bike.registration_code, "dealer_id": bike.dealer_id}
+    subject = f"bike:{bike.vehicle_code}"
+    audit.record(session=session, actor=actor, action="bike.stocked", subject=subject, detail=detail)
+
+
+def check_bike(*, bike: NewBike, rules: StockRules, today: date) -> dict[str, object]:
+    """Return the columns of a bike that may be taken in, but for its dealer; raises what ``stock_in`` says of it."""
     inputs = Inputs()
     vehicle_code = inputs.take("vehicle_code", clean_vehicle_code, bike.vehicle_code)
-    battery_code = inputs.take("battery_code", _clean_battery_code, bike.battery_code)
+    battery_code = inputs.take("battery_code", clean_battery_code, bike.battery_code)
     certificate_no = _certificate(inputs, bike, vehicle_code)
+    inputs.take("made_on", lambda made_on: require_made_on(made_on, today=today), bike.made_on)
+    if bike.standard not in rules.standards:
+        inputs.refuse(StandardUnknown(standard=bike.standard[:16], known="、".join(rules.standards)))
     inputs.check()
-    require_not_plated_earlier(session=session, vehicle_code=vehicle_code)
-    values = {
+    pick_certificate(
+        models=rules.models,
+        vehicle_code=vehicle_code,
+        model=bike.model,
+        standard=bike.standard,
+        day=bike.made_on,
+        moment=MADE,
+    )
+    rules.require_unplated(vehicle_code)
+    return {
         "vehicle_code": vehicle_code,
         "battery_code": battery_code,
         "certificate_no": certificate_no,
-        "dealer_id": dealer_id,
         **{name: getattr(bike, name) for name in _COPIED},
     }
-    bike_id = _insert(session=session, values=values)
-    stocked = session.get_one(Bike, bike_id)
-    detail = {"registration_code": stocked.registration_code, "dealer_id": dealer_id}
-    audit.record(session=session, actor=actor, action="bike.stocked", subject=f"bike:{vehicle_code}", detail=detail)
-    session.flush()
-    return stocked
 
 
 _COPIED = (
@@ -134,6 +191,21 @@ def list_stock(*, session: Session, dealer_id: int, limit: int = 200) -> list[Bi
     return list(session.scalars(query.limit(limit)))
 
 
+def maker_of(typed: str) -> str:
+    """Return the maker's part of a vehicle code as typed, which may be wrong: then no certificate is found by it."""
+    return "".join(letter for letter in typed if letter.isdecimal())[:4]
+
+
+def require_made_on(made_on: date, *, today: date) -> date:
+    """Return a day of making that can be; raises MadeOnAbsurd."""
+    if made_on > today:
+        raise MadeOnAbsurd(made_on=made_on.isoformat(), why_zh="还没有到", why_en="it lies ahead")
+    if made_on < EARLIEST_MADE_ON:
+        why_zh, why_en = f"早于 {EARLIEST_MADE_ON.year} 年", f"it lies before {EARLIEST_MADE_ON.year}"
+        raise MadeOnAbsurd(made_on=made_on.isoformat(), why_zh=why_zh, why_en=why_en)
+    return made_on
+
+
 def _certificate(inputs: Inputs, bike: NewBike, vehicle_code: str) -> str:
     number = ""
     if not bike.certificate_no and not bike.certificate_url:
@@ -146,10 +218,6 @@ def _certificate(inputs: Inputs, bike: NewBike, vehicle_code: str) -> str:
             inputs.refuse(CertificateDiffers(in_certificate=in_certificate))
         number = number or in_certificate
     return number
-
-
-def _clean_battery_code(text: str) -> str:
-    return clean_paper_number(text, shortest=6, longest=40)
 
 
 def _insert(*, session: Session, values: dict[str, object]) -> int:

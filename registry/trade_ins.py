@@ -70,7 +70,8 @@ class TradeIn(Base):
     """One trade-in. ``reference`` is what people are given; ``opening`` the evidence frozen when it was opened.
 
     ``opening`` holds ``{"point_licensed": bool, "plate_status": str, "plate_district": str, "plate_owner_matches":
-    bool}``; ``compliance`` the verdict on the new bike at the day of the sale.
+    bool, "police_name": "same" | "variant" | "other"}``; ``compliance`` the verdict on the new bike at the day of the
+    sale.
     """
 
     __tablename__ = "trade_in"

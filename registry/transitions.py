@@ -12,7 +12,7 @@ from registry.base import StepNotAllowed
 class Transitions:
     """The states of one noun and the steps between them: ``edges[state][step] -> next state``.
 
-    ``words`` gives every state its Chinese name for people; code and tables use the key.
+    ``words`` gives every state its Chinese name for people; code and tables use the key, which is its English name.
     """
 
     noun_zh: str
@@ -24,7 +24,13 @@ class Transitions:
         """Return the state that ``step`` leads to; raises StepNotAllowed where the table has no such edge."""
         following = self.edges.get(state, {}).get(step)
         if following is None:
-            raise StepNotAllowed(noun=self.noun_zh, noun_en=self.noun_en, state=self.words.get(state, state), step=step)
+            raise StepNotAllowed(
+                noun=self.noun_zh,
+                noun_en=self.noun_en,
+                state=self.words.get(state, state),
+                state_en=state.replace("_", " "),
+                step=step.replace("_", " "),
+            )
         return following
 
     def allows(self, *, state: str, step: str) -> bool:

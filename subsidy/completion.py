@@ -14,6 +14,7 @@ from registry.base import Refusal
 from subsidy import completion_sql as sql
 from subsidy.business_clock import BusinessClock
 from subsidy.completion_rows import Completed, Completion, UniquenessBroken, claim_places, complete_unclaimed
+from subsidy.faults import is_slip
 from subsidy.queue_rows import named_rows
 from subsidy.queue_turn import Turn, check_skew, open_turn
 
@@ -217,7 +218,7 @@ def _known_outcome(
         return _contradiction(connection, completion, f"trade_in_is_{row.state}")
     if completion.holder_index != row.owner_index:
         return _contradiction(connection, completion, "plate_of_another_person")
-    if completion.vehicle_code != row.vehicle_code:
+    if completion.vehicle_code != row.vehicle_code and not _mistyped(connection, completion, row):
         return _contradiction(connection, completion, "plate_for_another_bike")
     if completion.plate_no == row.old_plate_no:
         return _contradiction(connection, completion, "plate_is_the_old_one")
@@ -226,12 +227,20 @@ def _known_outcome(
     return _contradiction(connection, completion, "bike_claimed_before") if row.claimed_before else None
 
 
+def _mistyped(connection: Connection[Any], completion: Completion, row: Any) -> bool:
+    """Say whether the police named our bike by a code that differs as by a slip, and that no other bike carries."""
+    if row.vehicle_code is None or not is_slip(typed=row.vehicle_code, seen=completion.vehicle_code):
+        return False
+    values = {"vehicle_code": completion.vehicle_code}
+    return connection.execute(sql.CODE_OF_ANOTHER_BIKE, values).fetchone() == (False,)
+
+
 def _same(completion: Completion, row: Any) -> bool:
     return bool(
         completion.plate_no == row.issued_plate_no
         and completion.issued_at == row.plate_issued_at
         and completion.holder_index == row.owner_index
-        and completion.vehicle_code == row.vehicle_code
+        and completion.vehicle_code in (row.vehicle_code, row.seen_vehicle_code)
     )
 
 

@@ -13,6 +13,7 @@ from psycopg import Connection
 from subsidy import completion_sql as sql
 from subsidy.eligibility import Facts, evidence_hash, judge
 from subsidy.events import ClaimFacts, Decision, Movement
+from subsidy.faults import find_faults
 from subsidy.notices import completion_notice
 from subsidy.queue_rows import CLAIM_STATE, balance_changes
 from subsidy.queue_turn import Turn
@@ -65,7 +66,7 @@ def claim_places(*, turn: Turn, fresh: Sequence[tuple[Completion, Any]], distric
     for position, (completion, row) in enumerate(fresh, start=turn.state.position + 1):
         refusal, seen = judge(facts=_facts(row, completion, district), rules=turn.rules)
         effective_at = min(max(completion.issued_at, row.plate_applied_at), turn.recorded_at)
-        claims.append(ClaimFacts(position, row.owner_id, effective_at, refusal))
+        claims.append(ClaimFacts(position, row.owner_id, effective_at, refusal, _note_faults(row, completion, seen)))
         evidence.append(seen)
     effects = turn.fold_claims(claims)
     decisions = {effect.position: effect for effect in effects if isinstance(effect, Decision)}
@@ -94,7 +95,23 @@ def _facts(row: Any, completion: Completion, district: str) -> Facts:
         compliance=row.compliance,
         registration_code=row.registration_code,
         district=district,
+        old_plate_cancelled_at=row.old_plate_cancelled_at,
+        sold_at=row.sold_at,
     )
+
+
+def _note_faults(row: Any, completion: Completion, evidence: dict[str, Any]) -> str | None:
+    """Put what can be corrected into the evidence and return the first fault's code, None where there is none."""
+    faults = find_faults(
+        vehicle_code=row.vehicle_code,
+        police_vehicle_code=completion.vehicle_code,
+        police_name=row.opening.get("police_name"),
+        marked=row.marked_faults,
+    )
+    if not faults:
+        return None
+    evidence["faults"] = [fault.document() for fault in faults]
+    return faults[0].code
 
 
 def _claim_row(
@@ -141,6 +158,8 @@ def _claim_row(
             amount_fen=decision.amount_fen,
             reason=decision.reason,
             has_wallet=row.has_wallet,
+            fault=decision.fault,
+            expires_at=decision.expires_at,
         ),
     }
 

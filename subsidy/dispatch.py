@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import Select, and_, func, select
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -23,7 +24,7 @@ from registry.people import Person, open_name
 from registry.sealing import Keyring
 from registry.trade_ins import TradeIn
 from subsidy.operator import PayoutOperator
-from subsidy.payouts import PAYOUT, Payout, PayoutAttempt
+from subsidy.payouts import PAYOUT, PaymentBatch, Payout, PayoutAttempt
 from subsidy.programme import Programme, ProgrammeVersion
 from subsidy.settlement import (
     ASK_AFTER_SILENCE,
@@ -35,7 +36,7 @@ from subsidy.settlement import (
     record_answer,
     set_ask_at,
 )
-from subsidy.wallets import Wallet, current_wallet, open_wallet_id
+from subsidy.wallets import Wallet, open_wallet_id
 
 # How long the one who sends keeps the asker away: longer than any call to the bank may take.
 LEASE = timedelta(seconds=10)
@@ -61,7 +62,7 @@ class Order:
 def pay_next(
     *, sessions: Sessions, operator: PayoutOperator, keyring: Keyring, now: Callable[[], datetime]
 ) -> str | None:
-    """Send the payout owed longest and return its attempt's state after; None where nothing is owed.
+    """Send the payout owed longest of a released batch; return its attempt's state after, None where there is none.
 
     ``unavailable``: the bank took nothing and the attempt waits to be asked for; better stop sending for a moment.
     Safe to call from many threads and processes at once.
@@ -72,14 +73,16 @@ def pay_next(
 
 
 def open_attempt(*, session: Session, keyring: Keyring, now: datetime) -> Order | None:
-    """Take the payout owed longest, which nobody else is taking, and write its attempt; None where there is none.
+    """Take the payout owed longest of a released batch, which nobody else is taking, and write its attempt.
+
+    None where there is none: nothing is sent outside a batch that was approved and funded.
 
     The caller commits before the bank hears of it. The number derives from the trade-in's reference and the count of
     attempts, so that a database restored from a backup speaks of the same transfer by the same number.
     """
     payout = session.scalars(
         select(Payout)
-        .where(Payout.state == "owed", _has_wallet(), ~_waits_for_destruction())
+        .where(Payout.state == "owed", _is_released(), *ready_to_send())
         .order_by(Payout.owed_since)
         .limit(1)
         .with_for_update(skip_locked=True, of=Payout),
@@ -87,15 +90,14 @@ def open_attempt(*, session: Session, keyring: Keyring, now: datetime) -> Order 
     ).one_or_none()
     if payout is None:
         return None
-    wallet = current_wallet(session=session, trade_in_id=payout.trade_in_id)
-    if wallet is None:
+    row = session.execute(_around(payout)).one_or_none()
+    if row is None:
         return None
-    earlier = select(func.count()).select_from(PayoutAttempt).where(PayoutAttempt.payout_id == payout.id)
-    attempt_no = session.scalars(earlier).one() + 1
+    wallet, attempt_no = row.Wallet, row.earlier + 1
     attempt = PayoutAttempt(
         payout_id=payout.id,
         attempt_no=attempt_no,
-        bank_number=_bank_number(session=session, trade_in_id=payout.trade_in_id, attempt_no=attempt_no),
+        bank_number=f"{row.number}-{attempt_no:02d}",
         wallet_id=wallet.id,
         amount_fen=payout.amount_fen,
         state="sent",
@@ -107,7 +109,20 @@ def open_attempt(*, session: Session, keyring: Keyring, now: datetime) -> Order 
     detail = {"bank_number": attempt.bank_number, "amount_fen": attempt.amount_fen}
     record(session=session, actor="scheduler", action="payout_sent", subject=f"payout:{payout.id}", detail=detail)
     session.flush()
-    return _order(session=session, attempt=attempt, keyring=keyring)
+    return _order(wallet=wallet, person=row.Person, attempt=attempt, keyring=keyring)
+
+
+def _around(payout: Payout) -> Select[Any]:
+    """What an attempt needs besides the payout: current wallet, its holder, our number so far, earlier attempts."""
+    earlier = select(func.count()).select_from(PayoutAttempt).where(PayoutAttempt.payout_id == payout.id)
+    # The schema is the district, and several districts may bank at one house.
+    number = func.concat(func.current_schema(), "-", TradeIn.reference)
+    return (
+        select(Wallet, Person, number.label("number"), earlier.scalar_subquery().label("earlier"))
+        .join(TradeIn, TradeIn.id == Wallet.trade_in_id)
+        .join(Person, Person.id == Wallet.person_id)
+        .where(Wallet.trade_in_id == payout.trade_in_id, Wallet.superseded_at.is_(None))
+    )
 
 
 def ask_next(
@@ -149,7 +164,9 @@ def _send_again(
             return "stopped"
         set_ask_at(attempt=attempt, after=max(LEASE, _wait(asked=attempt.asked)))
         session.flush()
-        order = _order(session=session, attempt=attempt, keyring=keyring)
+        wallet = session.get_one(Wallet, attempt.wallet_id)
+        person = session.get_one(Person, wallet.person_id)
+        order = _order(wallet=wallet, person=person, attempt=attempt, keyring=keyring)
     return _transfer(sessions=sessions, operator=operator, order=order, now=now)
 
 
@@ -210,20 +227,22 @@ def _wait(*, asked: int) -> timedelta:
     return min(timedelta(seconds=2 ** min(asked, 10)), LONGEST_WAIT)
 
 
-def _bank_number(*, session: Session, trade_in_id: int, attempt_no: int) -> str:
-    # The schema is the district, and several districts may bank at one house.
-    reference = select(func.concat(func.current_schema(), "-", TradeIn.reference)).where(TradeIn.id == trade_in_id)
-    return f"{session.scalars(reference).one()}-{attempt_no:02d}"
-
-
-def _order(*, session: Session, attempt: PayoutAttempt, keyring: Keyring) -> Order:
-    wallet = session.get_one(Wallet, attempt.wallet_id)
+def _order(*, wallet: Wallet, person: Person, attempt: PayoutAttempt, keyring: Keyring) -> Order:
     return Order(
         bank_number=attempt.bank_number,
         wallet_id=open_wallet_id(wallet=wallet, keyring=keyring),
-        holder_name=open_name(person=session.get_one(Person, wallet.person_id), keyring=keyring),
+        holder_name=open_name(person=person, keyring=keyring, locked_too=True),
         amount_fen=attempt.amount_fen,
     )
+
+
+def ready_to_send() -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions on an owed payout: it has a wallet, and does not wait for the old bike's destruction."""
+    return _has_wallet(), ~_waits_for_destruction()
+
+
+def _is_released() -> ColumnElement[bool]:
+    return Payout.batch_id.in_(select(PaymentBatch.id).where(PaymentBatch.state == "released"))
 
 
 def _has_wallet() -> ColumnElement[bool]:

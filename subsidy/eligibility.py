@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
+from subsidy.rule_words import POLICY_EDITION
 from subsidy.rules import Rules
 
 LOCAL = ZoneInfo("Asia/Shanghai")
@@ -23,7 +24,8 @@ LOCAL = ZoneInfo("Asia/Shanghai")
 class Facts(NamedTuple):
     """What is known of one trade-in at its completion. Instants are aware UTC, days are days in Asia/Shanghai.
 
-    ``opening`` is the evidence frozen when the trade-in was opened (registry/trade_ins.py).
+    ``opening`` is the evidence frozen when the trade-in was opened (registry/trade_ins.py). ``old_plate_cancelled_at``
+    and ``sold_at`` are the instants that the old plate's status and the new bike are judged as of.
     """
 
     filed_on: date
@@ -37,6 +39,8 @@ class Facts(NamedTuple):
     compliance: str | None
     registration_code: str
     district: str
+    old_plate_cancelled_at: datetime | None = None
+    sold_at: datetime | None = None
 
 
 class Finding(NamedTuple):
@@ -95,6 +99,14 @@ WORDING = {
     "programme_over": Wording(zh="活动已经结束，不能领补贴。", en="The programme is over."),
     "no_money": Wording(zh="补贴资金已经用完，没有轮到您。", en="The money ran out before your turn."),
     "correction_expired": Wording(zh="规定时间内没有更正，不能领补贴。", en="The fault was not corrected in time."),
+    "returned": Wording(
+        zh="新车已退、号牌被撤销或查实不符，补贴已退回。",
+        en="The bike was returned, its plate annulled or the claim found untrue; the subsidy went back.",
+    ),
+    "forfeited": Wording(
+        zh="规定时间内没有提供能收款的钱包，补贴已收回。",
+        en="No usable wallet was given in time; the subsidy went back.",
+    ),
 }
 
 
@@ -137,7 +149,14 @@ def plate_of_the_owner(facts: Facts, rules: Rules) -> Finding:
         "police_say_same": facts.opening.get("plate_owner_matches"),
         "filing_says_same": facts.filing_owner_id == facts.owner_id,
     }
-    return Finding(code="plate_of_other_owner", passed=all(value is True for value in saw.values()), saw=saw)
+    passed = all(value is True for value in saw.values())
+    # Identity is the number of the document. A name written otherwise is a fault to be corrected (subsidy/faults.py).
+    return Finding(code="plate_of_other_owner", passed=passed, saw=saw | _name_seen(facts))
+
+
+def _name_seen(facts: Facts) -> dict[str, Any]:
+    police_name = facts.opening.get("police_name")
+    return {} if police_name is None else {"police_name": police_name}
 
 
 def point_was_licensed(facts: Facts, rules: Rules) -> Finding:
@@ -172,7 +191,11 @@ RULES: tuple[Callable[[Facts, Rules], Finding], ...] = (
 
 
 def judge(*, facts: Facts, rules: Rules) -> tuple[str | None, dict[str, Any]]:
-    """Return the first failed rule's code (None where all hold) and the evidence of every rule, by code."""
+    """Return the first failed rule's code (None where all hold) and the evidence of every rule, by code.
+
+    Beside the rules the evidence holds ``as_of``, the instants they were judged as of (UTC), and ``policy``, which
+    edition of the conditions their clauses mean (subsidy/rule_words.py).
+    """
     refusal, evidence = None, {}
     for rule in RULES:
         finding = rule(facts, rules)
@@ -180,6 +203,12 @@ def judge(*, facts: Facts, rules: Rules) -> tuple[str | None, dict[str, Any]]:
             refusal = finding.code
         finding.saw["passed"] = finding.passed
         evidence[finding.code] = finding.saw
+    evidence["as_of"] = {
+        "opened": facts.opened_at.isoformat(),
+        "old_plate_cancelled": facts.old_plate_cancelled_at.isoformat() if facts.old_plate_cancelled_at else None,
+        "sold": facts.sold_at.isoformat() if facts.sold_at else None,
+    }
+    evidence["policy"] = {"edition": POLICY_EDITION}
     return refusal, evidence
 
 

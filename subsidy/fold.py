@@ -33,9 +33,12 @@ COMMITTED_RESERVE = f"committed:{RESERVE}"
 
 # Looked up once: a member of an enumeration costs more to look up than to compare.
 AWARD, DECLINE, WAITING, HELD = Outcome.AWARD, Outcome.DECLINE, Outcome.WAITING, Outcome.HELD
+# What a named tuple's own constructor does, without the call through Python: every award makes three.
+new = tuple.__new__
 FUTURE, OPEN, SETTLED = Phase.FUTURE, Phase.OPEN, Phase.SETTLED
 
 Standing = Waiting | Held | Award | Declined
+STANDING_ZH = {Waiting: "排队等候", Held: "待更正，名额保留", Award: "已给予补贴", Declined: "不予补贴"}
 Who = tuple[int, int, datetime, datetime]  # position, person_id, effective_at, recorded_at
 
 
@@ -44,7 +47,7 @@ class ClaimNotInState(Refusal):
 
     code = "claim_not_in_state"
     kind = "conflict"
-    zh = "序号 {position} 的申领现在是「{state}」，不能办「{step}」。"
+    zh = "序号 {position} 的申领现在是「{state_zh}」，这一步现在办不了。"
     en = "The claim at position {position} is «{state}»; «{step}» is not possible from there."
     remedy_zh = "请刷新页面，看看这笔申领现在的情况。"
     remedy_en = "Reload to see how the claim stands now."
@@ -142,10 +145,11 @@ class Fold:
         stage.awarded_count += 1
         stage.awarded_fen += amount_fen
         if self.state.loaded:
-            self.state.awards[position] = Award(*who, number, amount_fen, account, over)
+            self.state.awards[position] = new(Award, (*who, number, amount_fen, account, over))
+        event_no = self.event_no
         self.effects += (
-            Movement(self.event_no, stage.account, account, amount_fen, position, "award"),
-            Decision(self.event_no, position, AWARD, number, amount_fen, None, account, None, None, over),
+            new(Movement, (event_no, stage.account, account, amount_fen, position, "award")),
+            new(Decision, (event_no, position, AWARD, number, amount_fen, None, account, None, None, over)),
         )
 
     def award(self, award: Award) -> None:
@@ -349,7 +353,9 @@ class Fold:
 
     def refuse(self, event: Event, claim: Standing) -> ClaimNotInState:
         """Return the refusal of an event that this claim's standing does not allow."""
-        return ClaimNotInState(position=claim.position, state=type(claim).__name__.lower(), step=event.kind.value)
+        state = type(claim).__name__.lower()
+        words = STANDING_ZH[type(claim)]
+        return ClaimNotInState(position=claim.position, state=state, state_zh=words, step=event.kind.value)
 
     def uncount(self, person_id: int) -> None:
         """Take one claim off the person's count (11)."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, Integer, String, select, text
+from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, Integer, String, func, select, text, union_all
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -98,3 +98,13 @@ def balances(*, session: Session, programme_id: int) -> dict[str, int]:
         select(AccountBalance.account, AccountBalance.balance_fen).where(AccountBalance.programme_id == programme_id)
     )
     return {row.account: row.balance_fen for row in rows}
+
+
+def balances_as_of(*, session: Session, programme_id: int, at: datetime) -> dict[str, int]:
+    """Return every account's balance in fen after the last posting before the instant ``at``, from the postings."""
+    gone = select(LedgerPosting.debit.label("account"), (-LedgerPosting.amount_fen).label("fen"))
+    came = select(LedgerPosting.credit, LedgerPosting.amount_fen)
+    before = (LedgerPosting.programme_id == programme_id, LedgerPosting.at < at)
+    moved = union_all(gone.where(*before), came.where(*before)).subquery()
+    rows = session.execute(select(moved.c.account, func.sum(moved.c.fen)).group_by(moved.c.account))
+    return {account: int(fen) for account, fen in rows}

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import orjson
 from psycopg import Connection
+from psycopg.types.json import set_json_loads
 
 from registry.audit import GENESIS, link
+from subsidy.log_heads import Head
+from subsidy.log_verification import verify_log
 from subsidy.queue_rows import named_rows, stream_rows
 from subsidy.verification import Difference, verify_programme
 
@@ -38,12 +42,18 @@ ORDER BY 1
 """
 # A settled payout has exactly one settled attempt and one posting of its amount; an unsettled one has no posting.
 SETTLEMENTS = """
-SELECT p.position, p.state, p.amount_fen,
-       (SELECT count(*) FROM payout_attempt a WHERE a.payout_id = p.id AND a.state = 'settled') AS settled,
-       (SELECT coalesce(sum(l.amount_fen), 0) FROM ledger_posting l
-        WHERE l.payout_id = p.id AND l.kind = 'settled') AS posted_fen
-FROM payout p
-WHERE p.state <> 'frozen'
+WITH attempts AS (
+    SELECT payout_id, count(*) AS settled FROM payout_attempt WHERE state = 'settled' GROUP BY payout_id),
+posted AS (
+    SELECT payout_id, sum(amount_fen) AS fen FROM ledger_posting
+    WHERE kind = 'settled' AND payout_id IS NOT NULL GROUP BY payout_id),
+found AS (
+    SELECT p.position, p.state, coalesce(a.settled, 0) AS settled, coalesce(l.fen, 0)::bigint AS posted_fen,
+           CASE WHEN p.state = 'settled' THEN 1 ELSE 0 END AS due,
+           CASE WHEN p.state = 'settled' THEN p.amount_fen ELSE 0 END AS due_fen
+    FROM payout p LEFT JOIN attempts a ON a.payout_id = p.id LEFT JOIN posted l ON l.payout_id = p.id
+    WHERE p.state <> 'frozen')
+SELECT * FROM found WHERE (settled, posted_fen) <> (due, due_fen) ORDER BY position
 """
 # A payout moves the money of its award, from the account in which the decision put it.
 PURSES = """
@@ -70,18 +80,21 @@ SELECT t.reference FROM trade_in t JOIN claim c ON c.trade_in_id = t.id WHERE t.
 """
 
 
-def verify(*, connection: Connection[Any]) -> Iterator[Difference]:
-    """Yield every difference of the district, programme by programme, then the money, then the audit chain.
+def verify(*, connection: Connection[Any], is_signed: Callable[[Head], bool] | None = None) -> Iterator[Difference]:
+    """Yield every difference of the district: programmes with their logs, then the money, then the audit chain.
 
-    Runs in one read-only snapshot of its own: ``connection`` must be idle.
+    Runs in one read-only snapshot of its own: ``connection`` must be idle. Signatures of the published log's heads are
+    checked where ``is_signed`` is given.
     """
     connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
     connection.execute("SET LOCAL TIME ZONE 'UTC'")
+    set_json_loads(orjson.loads, connection)
     try:
         with named_rows(connection) as cursor:
             programmes = cursor.execute("SELECT * FROM programme ORDER BY id").fetchall()
         for programme in programmes:
             yield from verify_programme(connection=connection, programme=programme)
+            yield from verify_log(connection=connection, programme=programme, is_signed=is_signed)
         yield from verify_money(connection=connection)
         yield from verify_trade_ins(connection=connection)
         yield from verify_seals(connection=connection)
@@ -102,15 +115,13 @@ def verify_money(*, connection: Connection[Any]) -> Iterator[Difference]:
                 stored=row.stored,
                 replayed=row.replayed,
             )
-        for row in cursor.execute(SETTLEMENTS):
-            due = (1, row.amount_fen) if row.state == "settled" else (0, 0)
-            if (row.settled, int(row.posted_fen)) != due:
-                yield Difference(
-                    subject=f"claim {row.position}",
-                    what=f"payout ({row.state}): settled attempts, posted fen",
-                    stored=(row.settled, int(row.posted_fen)),
-                    replayed=due,
-                )
+        for row in cursor.execute(SETTLEMENTS).fetchall():
+            yield Difference(
+                subject=f"claim {row.position}",
+                what=f"payout ({row.state}): settled attempts, posted fen",
+                stored=(row.settled, row.posted_fen),
+                replayed=(row.due, row.due_fen),
+            )
         for row in cursor.execute(PURSES).fetchall():
             yield Difference(
                 subject=f"claim {row.position}",

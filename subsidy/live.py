@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from subsidy.ledger import balances
+from subsidy.pausing import PauseReason, pause_reason
 from subsidy.programme import Programme
 from subsidy.state import Phase, StageState, State
 
@@ -45,7 +46,8 @@ class LiveStage:
 class LiveState:
     """A programme as of ``as_of``. ``current`` is the number of the open stage, None between and after stages.
 
-    ``next_opening`` is the number of the next stage to open, None where none will.
+    ``next_opening`` is the number of the next stage to open, None where none will. ``pause`` tells the public why and
+    since when the programme is paused, None where it is not, or no reason was recorded.
     """
 
     programme_code: str
@@ -60,6 +62,7 @@ class LiveState:
     claims: int
     waiting: int
     held: int
+    pause: PauseReason | None = None
 
     @property
     def current_stage(self) -> LiveStage | None:
@@ -88,6 +91,7 @@ def live_state(*, session: Session, programme: Programme, now: datetime) -> Live
         claims=state.position,
         waiting=state.waiting_count,
         held=state.held_count,
+        pause=pause_reason(session=session, programme_id=programme.id) if state.paused else None,
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal, Protocol
 
 TransferState = Literal["accepted", "settled", "rejected"]
-WalletRefusal = Literal["unknown_wallet", "name_mismatch", "frozen", "tier_limit"]
+WalletRefusal = Literal["unknown_wallet", "name_mismatch", "frozen", "tier_limit", "wallet_full"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,42 @@ class Statement:
     settled_fen: int
     lines: tuple[StatementLine, ...]
 
+    def totals(self) -> StatementTotals:
+        """Return the statement's head alone."""
+        return StatementTotals(
+            day=self.day,
+            settled_count=self.settled_count,
+            settled_fen=self.settled_fen,
+            sha256=lines_sha256(self.lines),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatementTotals:
+    """The head of a day's statement: totals of what settled, and ``sha256`` over its lines (``lines_sha256``).
+
+    Equal sums may hide two differences that cancel out, the more so where every amount is the same; the hash does not.
+    """
+
+    day: date
+    settled_count: int
+    settled_fen: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FundBalance:
+    """What our account at the bank holds for payouts, in fen, as of the bank's instant."""
+
+    available_fen: int
+    as_of: datetime
+
+
+def lines_sha256(lines: Iterable[StatementLine]) -> str:
+    """Return the SHA-256, hexadecimal, of the lines as ``number|fen|state`` and newline, sorted by their bytes."""
+    rows = sorted(f"{line.bank_number}|{line.amount_fen}|{line.state}\n".encode() for line in lines)
+    return hashlib.sha256(b"".join(rows)).hexdigest()
+
 
 class PayoutOperator(Protocol):
     """Every call raises PartnerUnavailable (nothing happened) or PartnerSilent (outcome unknown, query it)."""
@@ -65,5 +103,11 @@ class PayoutOperator(Protocol):
     def find_transfer(self, *, bank_number: str) -> TransferAnswer | None:
         """Ask what became of a transfer; None where the bank never received it."""
 
+    def fund_balance(self) -> FundBalance:
+        """Ask what is left for payouts in our account there."""
+
+    def statement_totals(self, *, day: date) -> StatementTotals | None:
+        """Return the head of that day's statement, None while it is not out yet."""
+
     def statement(self, *, day: date) -> Statement | None:
-        """Return the statement of that day, None while it is not out yet."""
+        """Return the statement of that day with its lines, None while it is not out yet."""

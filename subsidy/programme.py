@@ -60,6 +60,25 @@ class ProgrammeNotFound(Refusal):
     remedy_en = "Start from the front page."
 
 
+def get_programme(*, session: Session, code: str) -> Programme:
+    """Return the programme with this code; raises ProgrammeNotFound."""
+    programme = session.scalar(select(Programme).where(Programme.code == code))
+    if programme is None:
+        raise ProgrammeNotFound(programme=code)
+    return programme
+
+
+def get_version(*, session: Session, programme_id: int, version_no: int) -> ProgrammeVersion:
+    """Return one version of the programme's rules, which has to exist."""
+    return session.get_one(ProgrammeVersion, (programme_id, version_no))
+
+
+def list_versions(*, session: Session, programme_id: int) -> list[ProgrammeVersion]:
+    """Return every version of the programme's rules, the first first."""
+    query = select(ProgrammeVersion).where(ProgrammeVersion.programme_id == programme_id)
+    return list(session.scalars(query.order_by(ProgrammeVersion.version_no)))
+
+
 def current_programme(*, session: Session) -> Programme:
     """Return the programme that has not ended, the newest where there are several; raises ProgrammeNotFound."""
     programme = session.scalar(select(Programme).order_by(Programme.id.desc()).limit(1))

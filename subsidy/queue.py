@@ -13,6 +13,7 @@ from psycopg import Connection
 from registry.base import Refusal
 from subsidy.business_clock import BusinessClock
 from subsidy.events import Effect, Event, EventKind
+from subsidy.payouts import PAYOUT
 from subsidy.queue_turn import take_turn
 from subsidy.rules import Rules
 
@@ -30,8 +31,8 @@ class MoneyAtTheBank(Refusal):
 
     code = "money_at_the_bank"
     kind = "conflict"
-    zh = "序号 {position} 的钱已经交给银行（{state}），现在不能办「{step}」。"
-    en = "The money of position {position} has gone to the bank ({state}); «{step}» is not possible now."
+    zh = "序号 {position} 的钱已经交给银行（{state}），这一步现在办不了。"
+    en = "The money of position {position} has gone to the bank ({state_en}); «{step}» is not possible now."
     remedy_zh = "先等银行答复；已到账的，收回款项以后再办。"
     remedy_en = "Wait for the bank's answer; once it was paid, get the money back first."
 
@@ -166,4 +167,5 @@ def _check_money(
     state = row[0] if row else "withdrawn"
     allowed = {"settled"} if was_paid else {"awaiting_wallet", "owed", "withdrawn"}
     if kind in (EventKind.HOLD, EventKind.RETURN, EventKind.FORFEITURE) and state not in allowed:
-        raise MoneyAtTheBank(position=position, state=state, step=kind.value)
+        words, named = PAYOUT.words.get(state, state), state.replace("_", " ")
+        raise MoneyAtTheBank(position=position, state=words, state_en=named, step=kind.value)

@@ -15,6 +15,7 @@ from subsidy.events import ClaimFacts, Decision, Effect, Event, EventKind, Movem
 from subsidy.notices import decision_notice
 from subsidy.rules import Rules
 
+ROWS_AT_ONCE = 10_000
 CLAIM_STATE = {
     Outcome.AWARD: "awarded",
     Outcome.DECLINE: "declined",
@@ -42,7 +43,7 @@ WHERE programme_id = %s AND position = %s
 """
 END_CLAIM = "UPDATE claim SET state = %s WHERE programme_id = %s AND position = %s"
 WITHDRAW_PAYOUT = """
-UPDATE payout SET state = 'withdrawn'
+UPDATE payout SET state = 'withdrawn', batch_id = NULL
 WHERE programme_id = %s AND position = %s AND state IN ('awaiting_wallet', 'owed')
 """
 OWE_PAYOUT = """
@@ -52,7 +53,8 @@ SELECT programme_id, position, trade_in_id, person_id, %(stage_no)s, %(amount_fe
             THEN 'owed' ELSE 'awaiting_wallet' END, %(at)s
 FROM claim WHERE programme_id = %(programme_id)s AND position = %(position)s
 ON CONFLICT (programme_id, position) DO UPDATE
-SET stage_no = excluded.stage_no, amount_fen = excluded.amount_fen, state = excluded.state
+SET stage_no = excluded.stage_no, amount_fen = excluded.amount_fen, state = excluded.state,
+    awaiting_since = excluded.owed_since, reminders = 0, reminded_at = NULL
 WHERE payout.state = 'withdrawn'
 """
 OWE_NOTICE = """
@@ -92,9 +94,9 @@ def named_rows(connection: Connection[Any]) -> Cursor[Any]:
 def stream_rows(connection: Connection[Any], name: str, query: str, *parameters: Any) -> Iterator[Any]:
     """Yield rows by column name through a server-side cursor called ``name``: memory stays flat."""
     with connection.cursor(name, row_factory=namedtuple_row) as cursor:
-        cursor.itersize = 10_000
-        cursor.execute(query, parameters)
-        yield from cursor
+        cursor.execute(query, parameters, binary=True)
+        while rows := cursor.fetchmany(ROWS_AT_ONCE):
+            yield from rows
 
 
 def write_events(*, cursor: Cursor[Any], programme_id: int, events: Sequence[Event], actor: str) -> None:
@@ -204,6 +206,8 @@ def _apply_decision(cursor: Cursor[Any], programme_id: int, decision: Decision, 
             amount_fen=decision.amount_fen,
             reason=decision.reason,
             has_wallet=has_wallet,
+            fault=decision.fault,
+            expires_at=decision.expires_at,
         )
         for has_wallet in (True, False)
     ]

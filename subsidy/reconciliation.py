@@ -1,59 +1,34 @@
-"""Our books against the bank's daily statement (对账单): totals first, then every line."""
+"""Our books against the bank's daily statement (对账单): totals first, its lines only on a difference."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, sessionmaker
 
 from registry.cases import Case, open_case
-from subsidy.operator import Statement, StatementLine
+from subsidy.operator import PayoutOperator, Statement, StatementLine, StatementTotals, lines_sha256
 from subsidy.payouts import BankStatement, Payout, PayoutAttempt
 from subsidy.settlement import FINISHED, real_instant, reject, settle
+from subsidy.statement_lines import TOTALS, Finding, StatementRow, Verdict, keep_lines, listed_elsewhere
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 MONTH = timedelta(days=31)
 REJECTED_ON_STATEMENT = "rejected_on_statement"
+OVERDUE = "statement_overdue"
 
-
-class Verdict(StrEnum):
-    """How one line of the statement stands to our attempt of that number."""
-
-    SAME = "same"
-    MISSING_HERE = "missing_here"
-    MISSING_THERE = "missing_there"
-    AMOUNT_DIFFERS = "amount_differs"
-    STATE_DIFFERS = "state_differs"
-    LISTED_TWICE = "listed_twice"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One difference. What is missing on a side is None there; amounts in fen."""
-
-    bank_number: str
-    verdict: Verdict
-    payout_id: int | None = None
-    our_state: str | None = None
-    our_fen: int | None = None
-    bank_state: str | None = None
-    bank_fen: int | None = None
-
-    def document(self) -> dict[str, str | int | None]:
-        """Return the finding as it is stored."""
-        return {name: getattr(self, name) for name in Finding.__slots__}
+Sessions = sessionmaker[Session]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconciled:
-    """The comparison of one day. ``answered`` counts lines that told us what an open attempt became.
+    """The comparison of one day; ``findings`` are the differences. ``answered`` counts lines that told us what an open
+    attempt became; ``by_totals`` says that the totals agreed and the lines were not asked for.
 
     ``totals_agree``: the bank's totals equal the sums of its own lines and our books of that day.
     """
@@ -63,6 +38,7 @@ class Reconciled:
     same: int
     answered: int
     findings: tuple[Finding, ...]
+    by_totals: bool = False
 
     @property
     def clean(self) -> bool:
@@ -86,15 +62,19 @@ def business_day(instant: datetime) -> date:
 def days_to_compare(*, session: Session, now: datetime, ask_again_after: timedelta) -> list[date]:
     """Return the finished business days since our first attempt whose statement is to be compared, oldest first.
 
-    Those are the days not compared yet, and those of the last month on which something differed and which were
-    compared more than ``ask_again_after`` ago (real time): a bank corrects its statements.
+    Those are the days not compared yet, and those of the last month on which something differs that nobody has ended,
+    and which were compared more than ``ask_again_after`` ago (real time): a bank corrects its statements.
     """
     first_sent_at = session.scalar(select(func.min(PayoutAttempt.sent_at)))
     if first_sent_at is None:
         return []
     first, today = business_day(first_sent_at), business_day(now)
     compared_long_ago = BankStatement.compared_at < real_instant(after=-ask_again_after)
-    differs = BankStatement.findings["clean"].as_boolean().is_(False)
+    differing = select(StatementRow.id).where(
+        StatementRow.day == BankStatement.day, StatementRow.verdict != Verdict.SAME
+    )
+    standing = differing.where(StatementRow.resolved_at.is_(None)).exists()
+    differs = BankStatement.findings["clean"].as_boolean().is_(False) & (standing | ~differing.exists())
     again = set(
         session.scalars(select(BankStatement.day).where(differs, compared_long_ago, BankStatement.day >= today - MONTH))
     )
@@ -103,38 +83,87 @@ def days_to_compare(*, session: Session, now: datetime, ask_again_after: timedel
     return [day for day in days if day not in compared]
 
 
+def reconcile_day(
+    *, sessions: Sessions, operator: PayoutOperator, day: date, now: datetime, overdue_after: timedelta
+) -> Reconciled | None:
+    """Ask for the day's totals, for its lines only where they differ from our books, and compare; None while not out.
+
+    Where it is not out ``overdue_after`` (business time) after the day ended, a case tells staff; the statement closes
+    it. Raises PartnerUnavailable and PartnerSilent, nothing changed.
+    """
+    totals = operator.statement_totals(day=day)
+    if totals is None:
+        if now >= day_bounds(day)[1] + overdue_after:
+            with sessions.begin() as session:
+                detail = {"day": day.isoformat(), "since": day_bounds(day)[1].isoformat()}
+                open_case(session=session, kind=OVERDUE, subject=f"statement:{day}", detail=detail)
+        return None
+    with sessions.begin() as session:
+        agreed = agree_on_totals(session=session, totals=totals, now=now)
+    if agreed is not None:
+        return agreed
+    statement = operator.statement(day=day)
+    if statement is None:
+        return None
+    with sessions.begin() as session:
+        return compare(session=session, statement=statement, now=now)
+
+
+def agree_on_totals(*, session: Session, totals: StatementTotals, now: datetime) -> Reconciled | None:
+    """Compare the head of a statement with our books of the day; where sums and hash agree every line is the same.
+
+    Stores and returns the comparison then, None where the lines have to be asked for.
+    """
+    ours = _finished_on(session=session, day=totals.day)
+    lines = [
+        StatementLine(bank_number=each.bank_number, amount_fen=each.amount_fen, state=each.state)  # type: ignore[arg-type]
+        for each in ours
+    ]
+    settled = [line.amount_fen for line in lines if line.state == "settled"]
+    if (totals.settled_count, totals.settled_fen, totals.sha256) != (len(settled), sum(settled), lines_sha256(lines)):
+        return None
+    same = [_finding(line, each, Verdict.SAME) for line, each in zip(lines, ours, strict=True)]
+    result = Reconciled(day=totals.day, totals_agree=True, same=len(same), answered=0, findings=(), by_totals=True)
+    _write_down(session=session, result=result, judged=same, totals=totals, now=now)
+    return result
+
+
 def compare(*, session: Session, statement: Statement, now: datetime) -> Reconciled:
     """Compare the statement with our attempts, write down what it newly tells us, open a case for each difference.
 
-    A line about an attempt that is still open settles or rejects it. Doing it again changes nothing, opens no second
-    case while the first is open, and closes those that a corrected statement has answered. The result is stored under
-    the statement's day.
+    A line about an attempt that is still open settles or rejects it. Every line is judged and kept. Doing it again
+    changes nothing, opens no second case while the first is open or once a person has ended it, and closes those that
+    a corrected statement has answered. The result is stored under the statement's day.
     """
     attempts = _attempts_on(session=session, statement=statement)
-    findings: list[Finding] = []
-    counts: Counter[str] = Counter()
+    judged: list[Finding] = []
+    answered = 0
     seen: set[tuple[str, str]] = set()
     for line in statement.lines:
-        key = (line.bank_number, line.state)
-        if key in seen:
-            findings.append(_finding(line, attempts.get(line.bank_number), Verdict.LISTED_TWICE))
+        attempt = attempts.get(line.bank_number)
+        if (line.bank_number, line.state) in seen:
+            judged.append(_finding(line, attempt, Verdict.LISTED_TWICE))
             continue
-        seen.add(key)
-        answered, finding = _compare_line(session, line, attempts.get(line.bank_number), day=statement.day, now=now)
-        counts["answered"] += answered
-        counts["same"] += finding is None
-        findings += [finding] if finding else []
-    findings += _missing_there(session=session, day=statement.day, listed={number for number, _ in seen})
-    totals_agree = _totals_agree(session=session, statement=statement)
+        seen.add((line.bank_number, line.state))
+        answered += _take_word(session, line, attempt, day=statement.day, now=now)
+        judged.append(_finding(line, attempt, _verdict(line, attempt)))
+    settled = _settled_on(session=session, day=statement.day, listed={number for number, _ in seen})
+    judged += _missing_there(settled, listed={number for number, _ in seen})
+    differing = tuple(finding for finding in judged if finding.verdict is not Verdict.SAME)
     result = Reconciled(
         day=statement.day,
-        totals_agree=totals_agree,
-        same=counts["same"],
-        answered=counts["answered"],
-        findings=tuple(findings),
+        totals_agree=_totals_agree(statement, settled, attempts),
+        same=len(judged) - len(differing),
+        answered=answered,
+        findings=differing,
     )
-    _open_cases(session=session, result=result, statement=statement)
-    _store(session=session, result=result, statement=statement)
+    if not result.totals_agree and not differing:
+        # Every line is right and the sum is not: the statement itself is wrong.
+        ours_fen = sum(attempt.amount_fen for attempt in settled)
+        judged.append(
+            Finding(bank_number=TOTALS, verdict=Verdict.TOTALS_DIFFER, our_fen=ours_fen, bank_fen=statement.settled_fen)
+        )
+    _write_down(session=session, result=result, judged=judged, totals=statement.totals(), now=now)
     return result
 
 
@@ -151,12 +180,12 @@ def _attempts_on(*, session: Session, statement: Statement) -> dict[str, PayoutA
     return {attempt.bank_number: attempt for attempt in session.scalars(query)}
 
 
-def _compare_line(
+def _take_word(
     session: Session, line: StatementLine, attempt: PayoutAttempt | None, *, day: date, now: datetime
-) -> tuple[bool, Finding | None]:
-    """Return whether the line answered an open attempt, and the difference if there is one."""
+) -> bool:
+    """Write down what the line says of our attempt; return whether that was news of an open one."""
     if attempt is None:
-        return False, _finding(line, None, Verdict.MISSING_HERE)
+        return False
     answered = attempt.state not in FINISHED
     if line.state == "settled":
         # The statement tells the day alone; its last instant is the one nobody can call too early.
@@ -170,15 +199,19 @@ def _compare_line(
         )
     else:
         reject(session=session, bank_number=line.bank_number, reason=REJECTED_ON_STATEMENT, now=now)
+    return answered
+
+
+def _verdict(line: StatementLine, attempt: PayoutAttempt | None) -> Verdict:
+    if attempt is None:
+        return Verdict.MISSING_HERE
     if attempt.amount_fen != line.amount_fen:
-        return answered, _finding(line, attempt, Verdict.AMOUNT_DIFFERS)
-    if attempt.state != line.state:
-        return answered, _finding(line, attempt, Verdict.STATE_DIFFERS)
-    return answered, None
+        return Verdict.AMOUNT_DIFFERS
+    return Verdict.SAME if attempt.state == line.state else Verdict.STATE_DIFFERS
 
 
-def _missing_there(*, session: Session, day: date, listed: set[str]) -> Iterable[Finding]:
-    for attempt in session.scalars(_settled_on(day)):
+def _missing_there(settled: Iterable[PayoutAttempt], *, listed: set[str]) -> Iterable[Finding]:
+    for attempt in settled:
         if attempt.bank_number not in listed:
             yield Finding(
                 bank_number=attempt.bank_number,
@@ -189,18 +222,40 @@ def _missing_there(*, session: Session, day: date, listed: set[str]) -> Iterable
             )
 
 
-def _settled_on(day: date) -> Select[PayoutAttempt]:
+def _finished_on(*, session: Session, day: date, listed: set[str] | None = None) -> list[PayoutAttempt]:
+    """Our attempts that ended that day, without those the bank has booked on another day already."""
     first, after = day_bounds(day)
-    finished_that_day = (PayoutAttempt.finished_at >= first, PayoutAttempt.finished_at < after)
-    return select(PayoutAttempt).where(PayoutAttempt.state == "settled", *finished_that_day).order_by(PayoutAttempt.id)
+    query = (
+        select(PayoutAttempt)
+        .where(PayoutAttempt.state.in_(FINISHED), PayoutAttempt.finished_at >= first, PayoutAttempt.finished_at < after)
+        .order_by(PayoutAttempt.id)
+    )
+    attempts = list(session.scalars(query))
+    open_questions = [each.bank_number for each in attempts if each.bank_number not in (listed or set())]
+    elsewhere = listed_elsewhere(session=session, day=day, bank_numbers=open_questions)
+    return [each for each in attempts if each.bank_number not in elsewhere]
 
 
-def _totals_agree(*, session: Session, statement: Statement) -> bool:
-    """Whether the bank's totals are the sums of its lines, and of what we hold as settled that day."""
+def _settled_on(*, session: Session, day: date, listed: set[str]) -> list[PayoutAttempt]:
+    finished = _finished_on(session=session, day=day, listed=listed)
+    return [attempt for attempt in finished if attempt.state == "settled"]
+
+
+def _totals_agree(statement: Statement, settled: Iterable[PayoutAttempt], attempts: dict[str, PayoutAttempt]) -> bool:
+    """Whether the bank's totals are the sums of its lines, and of what we hold as settled that day.
+
+    What the bank books a day later than we do belongs to the day on which the bank books it.
+    """
     stated = (statement.settled_count, statement.settled_fen)
-    listed = [line.amount_fen for line in statement.lines if line.state == "settled"]
-    ours = [attempt.amount_fen for attempt in session.scalars(_settled_on(statement.day))]
-    return stated == (len(listed), sum(listed)) == (len(ours), sum(ours))
+    lines = [line for line in statement.lines if line.state == "settled"]
+    late = {
+        line.bank_number: attempts[line.bank_number]
+        for line in lines
+        if line.bank_number in attempts and attempts[line.bank_number].state == "settled"
+    }
+    ours = (late | {attempt.bank_number: attempt for attempt in settled}).values()
+    listed = (len(lines), sum(line.amount_fen for line in lines))
+    return stated == listed == (len(ours), sum(attempt.amount_fen for attempt in ours))
 
 
 def _finding(line: StatementLine, attempt: PayoutAttempt | None, verdict: Verdict) -> Finding:
@@ -215,19 +270,26 @@ def _finding(line: StatementLine, attempt: PayoutAttempt | None, verdict: Verdic
     )
 
 
-def _open_cases(*, session: Session, result: Reconciled, statement: Statement) -> None:
-    """Open a case for each difference, and close those of an earlier comparison that are gone."""
+def case_of(*, verdict: str, bank_number: str, day: date) -> tuple[str, str]:
+    """Return kind and subject of the case about one difference of a day."""
+    if verdict == Verdict.TOTALS_DIFFER:
+        return "statement_totals", f"statement:{day}"
+    return f"statement_{verdict}", f"transfer:{bank_number}"[:60]
+
+
+def _write_down(
+    *, session: Session, result: Reconciled, judged: list[Finding], totals: StatementTotals, now: datetime
+) -> None:
+    """Store the comparison and its lines, open a case for each difference, and close those that are gone."""
+    _store(session=session, result=result, totals=totals)
+    ended = keep_lines(session=session, day=result.day, findings=judged, now=now)
     standing = set()
-    for finding in result.findings:
-        kind, subject = f"statement_{finding.verdict}", f"transfer:{finding.bank_number}"[:60]
+    for finding in judged:
+        if finding.verdict is Verdict.SAME or finding.key in ended:
+            continue
+        kind, subject = case_of(verdict=finding.verdict, bank_number=finding.bank_number, day=result.day)
         standing.add((kind, subject))
-        detail = finding.document() | {"day": result.day.isoformat()}
-        open_case(session=session, kind=kind, subject=subject, detail=detail)
-    if not result.totals_agree and not result.findings:
-        # Every line is right and the sum is not: the statement itself is wrong.
-        detail = {"day": result.day.isoformat(), "settled_fen": statement.settled_fen}
-        standing.add(("statement_totals", f"statement:{result.day}"))
-        open_case(session=session, kind="statement_totals", subject=f"statement:{result.day}", detail=detail)
+        open_case(session=session, kind=kind, subject=subject, detail=finding.document() | _of_day(result.day))
     earlier = select(Case).where(
         Case.closed_at.is_(None),
         Case.kind.startswith("statement_", autoescape=True),
@@ -236,18 +298,25 @@ def _open_cases(*, session: Session, result: Reconciled, statement: Statement) -
     for case in session.scalars(earlier):
         if (case.kind, case.subject) not in standing:
             case.closed_at = real_instant(after=timedelta())
-            case.closed_by, case.outcome = "reconciliation", "对账单更正后一致"
+            case.closed_by = "reconciliation"
+            case.outcome = "对账单已到" if case.kind == OVERDUE else "对账单更正后一致"
+    session.flush()
 
 
-def _store(*, session: Session, result: Reconciled, statement: Statement) -> None:
+def _of_day(day: date) -> dict[str, str]:
+    return {"day": day.isoformat()}
+
+
+def _store(*, session: Session, result: Reconciled, totals: StatementTotals) -> None:
     document = {
         "clean": result.clean,
         "totals_agree": result.totals_agree,
+        "by_totals": result.by_totals,
         "same": result.same,
         "answered": result.answered,
         "differences": [finding.document() for finding in result.findings],
     }
-    values = {"settled_count": statement.settled_count, "settled_fen": statement.settled_fen, "findings": document}
+    values = {"settled_count": totals.settled_count, "settled_fen": totals.settled_fen, "findings": document}
     row = insert(BankStatement).values(day=result.day, **values)
     compared = values | {"compared_at": func.clock_timestamp()}
     session.execute(row.on_conflict_do_update(index_elements=[BankStatement.day], set_=compared))

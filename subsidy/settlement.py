@@ -2,7 +2,8 @@
 
 Every function here locks the payout first, so that the order in which the bank's words arrive does not matter, and
 takes each word as often as it comes. What contradicts an earlier word freezes the payout and opens a case: a person
-decides, no machine pays or books again.
+decides, no machine pays or books again (subsidy/statement_payouts.py). Once a person has, the bank's words about that
+number change nothing any more.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from subsidy.claims import Decision
 from subsidy.ledger import PaymentPosting, book_payment
 from subsidy.notices import yuan
 from subsidy.operator import TransferAnswer
-from subsidy.payouts import ATTEMPT, PAYOUT, Payout, PayoutAttempt, problem_words
+from subsidy.payouts import ATTEMPT, PAYOUT, Payout, PayoutAttempt, problem_remedy, problem_words
 from subsidy.wallets import Wallet
 
 ASK_AFTER_ACCEPTED = timedelta(seconds=3)
@@ -49,19 +50,14 @@ def record_answer(*, session: Session, answer: TransferAnswer, now: datetime) ->
 
     A rejection that is not final changes nothing but is asked for again. Raises TransferNotOurs.
     """
+    payout, attempt = lock_attempt(session=session, bank_number=answer.bank_number)
     if answer.state == "settled":
-        settle(
-            session=session,
-            bank_number=answer.bank_number,
-            amount_fen=answer.amount_fen,
-            settled_at=answer.settled_at or now,
-            now=now,
-        )
+        settled_at = answer.settled_at or now
+        _settle(session, payout, attempt, amount_fen=answer.amount_fen, settled_at=settled_at, now=now)
     elif answer.state == "rejected" and answer.final:
-        reject(session=session, bank_number=answer.bank_number, reason=answer.reason or "rejected", now=now)
+        _reject(session, payout, attempt, reason=answer.reason or "rejected", now=now)
     else:
-        _accept(session=session, bank_number=answer.bank_number)
-    _, attempt = lock_attempt(session=session, bank_number=answer.bank_number)
+        _accept(session, attempt)
     return attempt.state
 
 
@@ -72,6 +68,15 @@ def settle(*, session: Session, bank_number: str, amount_fen: int, settled_at: d
     freezes the payout as a case instead. Raises TransferNotOurs.
     """
     payout, attempt = lock_attempt(session=session, bank_number=bank_number)
+    return _settle(session, payout, attempt, amount_fen=amount_fen, settled_at=settled_at, now=now)
+
+
+def _settle(
+    session: Session, payout: Payout, attempt: PayoutAttempt, *, amount_fen: int, settled_at: datetime, now: datetime
+) -> bool:
+    if attempt.decided_by is not None:
+        return False
+    bank_number = attempt.bank_number
     detail = {"bank_number": bank_number, "amount_fen": attempt.amount_fen, "bank_amount_fen": amount_fen}
     if attempt.state == "rejected":
         freeze(session=session, payout=payout, kind="success_after_rejection", detail=detail)
@@ -89,7 +94,8 @@ def settle(*, session: Session, bank_number: str, amount_fen: int, settled_at: d
     if not PAYOUT.allows(state=payout.state, step="settle"):
         freeze(session=session, payout=payout, kind="settled_out_of_turn", detail=detail | {"was": payout.state})
         return False
-    _settle_payout(session=session, payout=payout, attempt=attempt, settled_at=settled_at, now=now)
+    payout.state = PAYOUT.after(state=payout.state, step="settle")
+    book_settled(session=session, payout=payout, attempt=attempt, settled_at=settled_at, now=now, actor=BANK)
     return True
 
 
@@ -100,8 +106,12 @@ def reject(*, session: Session, bank_number: str, reason: str, now: datetime) ->
     to do. A rejection after a success freezes the payout as a case. Raises TransferNotOurs.
     """
     payout, attempt = lock_attempt(session=session, bank_number=bank_number)
-    reason = reason[:40]
-    if attempt.state == "rejected":
+    return _reject(session, payout, attempt, reason=reason, now=now)
+
+
+def _reject(session: Session, payout: Payout, attempt: PayoutAttempt, *, reason: str, now: datetime) -> bool:
+    bank_number, reason = attempt.bank_number, reason[:40]
+    if attempt.state == "rejected" or attempt.decided_by is not None:
         return False
     if attempt.state == "settled":
         detail = {"bank_number": bank_number, "reason": reason}
@@ -116,6 +126,7 @@ def reject(*, session: Session, bank_number: str, reason: str, now: datetime) ->
     if PAYOUT.allows(state=payout.state, step="reject"):
         payout.state = PAYOUT.after(state=payout.state, step="reject")
         payout.problem = reason
+        await_wallet(payout=payout, now=now)
         _tell_rejected(session=session, payout=payout, attempt=attempt, tail=wallet.tail)
     session.flush()
     return True
@@ -134,12 +145,13 @@ def lose(*, session: Session, bank_number: str) -> None:
 def lock_attempt(*, session: Session, bank_number: str) -> tuple[Payout, PayoutAttempt]:
     """Lock the payout this number pays and return both as they stand now; raises TransferNotOurs."""
     fresh = {"populate_existing": True}
-    payout_id = session.scalar(select(PayoutAttempt.payout_id).where(PayoutAttempt.bank_number == bank_number))
-    if payout_id is None:
-        raise TransferNotOurs(bank_number=bank_number)
+    payout_id = select(PayoutAttempt.payout_id).where(PayoutAttempt.bank_number == bank_number).scalar_subquery()
     payout = session.scalars(
         select(Payout).where(Payout.id == payout_id).with_for_update(), execution_options=fresh
-    ).one()
+    ).one_or_none()
+    if payout is None:
+        raise TransferNotOurs(bank_number=bank_number)
+    # Only now: whoever held the lock before may have changed the attempt.
     attempt = session.scalars(
         select(PayoutAttempt).where(PayoutAttempt.bank_number == bank_number), execution_options=fresh
     ).one()
@@ -166,9 +178,8 @@ def set_ask_at(*, attempt: PayoutAttempt, after: timedelta) -> None:
     attempt.ask_at = real_instant(after=after)
 
 
-def _accept(*, session: Session, bank_number: str) -> None:
+def _accept(session: Session, attempt: PayoutAttempt) -> None:
     """The bank has the transfer and has not finished it: ``sent``, whatever we believed; asked for in a while."""
-    _, attempt = lock_attempt(session=session, bank_number=bank_number)
     if attempt.state in FINISHED:
         return
     attempt.state = ATTEMPT.after(state=attempt.state, step="accept")
@@ -177,13 +188,24 @@ def _accept(*, session: Session, bank_number: str) -> None:
     session.flush()
 
 
-def _settle_payout(
-    *, session: Session, payout: Payout, attempt: PayoutAttempt, settled_at: datetime, now: datetime
+def await_wallet(*, payout: Payout, now: datetime) -> None:
+    """Have the (locked) payout wait for a wallet from now on: paying it again takes a batch of its own."""
+    payout.batch_id = None
+    payout.awaiting_since, payout.reminders, payout.reminded_at = now, 0, None
+
+
+def book_settled(
+    *,
+    session: Session,
+    payout: Payout,
+    attempt: PayoutAttempt,
+    settled_at: datetime,
+    now: datetime,
+    actor: str,
 ) -> None:
-    payout.state = PAYOUT.after(state=payout.state, step="settle")
+    """Book the (locked) payout, whose state says settled already, and owe its owner the notice; once for life."""
     payout.settled_at, payout.problem = settled_at, None
-    tail = session.scalar(select(Wallet.tail).where(Wallet.id == attempt.wallet_id))
-    reference = session.scalar(select(TradeIn.reference).where(TradeIn.id == payout.trade_in_id))
+    tail, reference, committed = _told_and_booked(session=session, payout=payout, attempt=attempt)
     owe_message(
         session=session,
         person_id=payout.person_id,
@@ -191,9 +213,8 @@ def _settle_payout(
         body=f"您的置换补贴 {yuan(payout.amount_fen)}已到账，请在尾号 {tail} 的数币钱包里查看。查询号 {reference}。",
     )
     detail = {"bank_number": attempt.bank_number, "amount_fen": payout.amount_fen}
-    record(session=session, actor=BANK, action="payout_settled", subject=f"payout:{payout.id}", detail=detail)
+    record(session=session, actor=actor, action="payout_settled", subject=f"payout:{payout.id}", detail=detail)
     session.flush()
-    committed = _purse(session=session, payout=payout)
     # Last, because the stage's balances are rows the queue wants too.
     posting = PaymentPosting(
         programme_id=payout.programme_id,
@@ -208,8 +229,11 @@ def _settle_payout(
     book_payment(session=session, posting=posting)
 
 
-def _purse(*, session: Session, payout: Payout) -> str:
-    """The account that holds the award's money: its stage's, or the reserve's for an overruled claim (law 10)."""
+def _told_and_booked(*, session: Session, payout: Payout, attempt: PayoutAttempt) -> tuple[str, str, str]:
+    """The wallet's last characters, the trade-in's reference, and the account that holds the award's money.
+
+    That is its stage's, or the reserve's for an overruled claim (law 10).
+    """
     award = (
         select(Decision.account)
         .where(
@@ -219,19 +243,24 @@ def _purse(*, session: Session, payout: Payout) -> str:
         )
         .order_by(Decision.event_no.desc())
         .limit(1)
+        .scalar_subquery()
     )
-    account = session.scalars(award).one()
-    assert account is not None, "an award stands in an account"
-    return account
+    row = session.execute(
+        select(Wallet.tail, TradeIn.reference, award.label("account"))
+        .join(TradeIn, TradeIn.id == payout.trade_in_id)
+        .where(Wallet.id == attempt.wallet_id)
+    ).one()
+    assert row.account is not None, "an award stands in an account"
+    return row.tail, row.reference, row.account
 
 
 def _tell_rejected(*, session: Session, payout: Payout, attempt: PayoutAttempt, tail: str) -> None:
     reference = session.scalar(select(TradeIn.reference).where(TradeIn.id == payout.trade_in_id))
-    why = problem_words(attempt.reason or "")
+    why, remedy = problem_words(attempt.reason or ""), problem_remedy(attempt.reason or "")
     owe_message(
         session=session,
         person_id=payout.person_id,
         dedupe_key=f"payout:{payout.id}:rejected:{attempt.attempt_no}",
         body=f"您的置换补贴 {yuan(payout.amount_fen)}没有发成：尾号 {tail} 的数币钱包，{why}。"
-        f"名额和补贴都还在，请到「我的换新」另填一个您本人实名的数币钱包，我们马上再发。查询号 {reference}。",
+        f"{remedy}。名额和补贴都还在，到「我的换新」填好钱包，我们就再发。查询号 {reference}。",
     )

@@ -70,8 +70,8 @@ def verify_programme(*, connection: Connection[Any], programme: Any) -> Iterator
 
 
 def _replay_events(connection: Connection[Any], programme_id: int, replay: Replay) -> Iterator[Difference]:
-    decisions = _by_event(connection, "verify_decisions", DECISIONS, programme_id)
-    postings = _by_event(connection, "verify_postings", POSTINGS, programme_id)
+    decisions = rows_by_event(connection, "verify_decisions", DECISIONS, programme_id)
+    postings = rows_by_event(connection, "verify_postings", POSTINGS, programme_id)
     next(decisions), next(postings)
     expected_no = 1
     for row in stream_rows(connection, "verify_events", EVENTS, programme_id):
@@ -98,13 +98,14 @@ def _note(replay: Replay, event: Event, row: Any, effects: list[Effect]) -> None
     for effect in effects:
         if isinstance(effect, Decision):
             replay.claims[effect.position] = effect
+            replay.ended.pop(effect.position, None)  # an overrule pays a forfeited claim after all
     if event.kind in STATE_AFTER and event.position is not None:
         replay.ended[event.position] = STATE_AFTER[event.kind]
 
 
-def _by_event(connection: Connection[Any], name: str, query: str, programme_id: int) -> Any:
+def rows_by_event(connection: Connection[Any], name: str, query: str, *parameters: Any) -> Any:
     """A coroutine: send an event number, get that event's rows; None gets whatever rows no event asked for."""
-    groups = groupby(stream_rows(connection, name, query, programme_id), key=attrgetter("event_no"))
+    groups = groupby(stream_rows(connection, name, query, *parameters), key=attrgetter("event_no"))
     strays: list[Any] = []
     pending = _advance(groups)
     wanted = yield []

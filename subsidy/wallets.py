@@ -16,9 +16,10 @@ from registry.sealing import Keyring
 from registry.trade_ins import TradeIn
 from subsidy.operator import PayoutOperator, WalletAnswer
 from subsidy.payouts import PAYOUT, Payout
+from subsidy.wallet_checks import count_wallet_check
 
-# No format is published: opaque text without spaces, at most 68 characters.
-_WALLET_ID = re.compile(r"[!-~]{4,68}")
+# No format is published: an opaque number of at most 68 characters, as a machine would make one.
+_WALLET_ID = re.compile(r"[0-9A-Za-z._@-]{4,68}")
 
 
 class Wallet(Base):
@@ -48,8 +49,8 @@ class WalletInvalid(Refusal):
     code = "wallet_invalid"
     zh = "钱包编号不对。"
     en = "This is not a wallet number."
-    remedy_zh = "请在数字人民币 App 里点开钱包，把「钱包编号」完整复制过来，中间没有空格，最多 68 个字符。"
-    remedy_en = "Copy the whole wallet number from the digital-yuan app: 4 to 68 characters, no spaces inside."
+    remedy_zh = "请在数字人民币 App 里点开钱包，把「钱包编号」完整复制过来，4 到 68 个字符，只有字母、数字和 - _ . @。"
+    remedy_en = "Copy the whole wallet number from the digital-yuan app: 4 to 68 letters, digits and - _ . @."
     default_field = "wallet_id"
 
 
@@ -97,6 +98,17 @@ class WalletTierLimit(Refusal):
     default_field = "wallet_id"
 
 
+class WalletFull(Refusal):
+    """The wallet holds as much as its tier allows."""
+
+    code = "wallet_full"
+    zh = "这个钱包的余额满了，收不下了。"
+    en = "This wallet holds as much as its tier allows."
+    remedy_zh = "请先转出一些，或者在数字人民币 App 里升级为实名钱包，也可以换一个您本人的钱包。"
+    remedy_en = "Move some money out, upgrade the wallet in the digital-yuan app, or enter another wallet of yours."
+    default_field = "wallet_id"
+
+
 class WalletNotNeeded(Refusal):
     """The wallet can no longer be changed: the money is on its way, has arrived, or will not be paid."""
 
@@ -113,6 +125,7 @@ _CHECK_REFUSALS: dict[str, type[Refusal]] = {
     "name_mismatch": WalletNameMismatch,
     "frozen": WalletFrozen,
     "tier_limit": WalletTierLimit,
+    "wallet_full": WalletFull,
 }
 _TOO_LATE = {
     "in_flight": ("已经交给银行，正在等答复", "is with the bank and awaits its answer"),
@@ -156,13 +169,14 @@ def confirm_wallet(
 
     Place and decision are not touched. The same wallet again returns the one that stands. COMMITS what the session
     holds before the bank is asked, so that nothing is locked meanwhile; what it writes afterwards is the caller's to
-    commit. Raises WalletInvalid, WalletNotNeeded, what the bank's check refuses (WalletUnknown, WalletNameMismatch,
-    WalletFrozen, WalletTierLimit), PartnerUnavailable and PartnerSilent.
+    commit. Raises WalletInvalid, WalletNotNeeded, TooManyWalletChecks, what the bank's check refuses (WalletUnknown,
+    WalletNameMismatch, WalletFrozen, WalletTierLimit, WalletFull), PartnerUnavailable and PartnerSilent.
     """
     cleaned = clean_wallet_id(wallet_id)
     trade_in_id, owner_id = trade_in.id, trade_in.owner_id
     _require_changeable(session=session, trade_in_id=trade_in_id)
     holder_name = open_name(person=session.get_one(Person, owner_id), keyring=keyring)
+    count_wallet_check(session=session, actor=actor, trade_in_id=trade_in_id)
     session.commit()
     answer = operator.check_wallet(wallet_id=cleaned, holder_name=holder_name)
     if not answer.ok:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from datetime import datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import select
-
 from app.access import requires
 from app.api.blueprints import ApiBlueprint
 from app.api.description import described
 from app.api.documents import LOCAL, instant
 from app.db import db
 from app.schemas.plates import AuditList, AuditQuery
-from registry.audit import AuditEntry, AuditSeal
+from registry.audit import AuditEntry, find_entries
 
 blueprint = ApiBlueprint("audit", __name__, url_prefix="/api/audit", description="Who did what, when, sealed")
 
@@ -26,30 +24,30 @@ blueprint = ApiBlueprint("audit", __name__, url_prefix="/api/audit", description
 def show_audit(query: dict[str, Any]) -> dict[str, Any]:
     """The audit, newest first
 
-    Of one subject, one actor, one day where they are named. ``seal_no`` and ``sha256`` are the link of the chain that
-    `mapai verify` checks.
+    Of one subject, actor, action and time where they are named; each filter narrows the others. ``seal_no`` and
+    ``sha256`` are the link of the chain that `mapai verify` checks.
     """
-    asked = (
-        select(AuditEntry, AuditSeal.seal_no, AuditSeal.sha256)
-        .outerjoin(AuditSeal, AuditSeal.entry_id == AuditEntry.id)
-        .order_by(AuditEntry.id.desc())
-        .limit(query["limit"] + 1)
+    since, until = _span(query)
+    rows = find_entries(
+        session=db.session(),
+        since=since,
+        until=until,
+        limit=query["limit"] + 1,
+        **{name: query[name] for name in ("actor", "subject", "action", "before") if name in query},
     )
-    if "subject" in query:
-        asked = asked.where(AuditEntry.subject == query["subject"])
-    if "actor" in query:
-        asked = asked.where(AuditEntry.actor == query["actor"])
-    if "day" in query:
-        midnight = datetime.combine(query["day"], time(), tzinfo=LOCAL)
-        asked = asked.where(AuditEntry.at >= midnight, AuditEntry.at < midnight + timedelta(days=1))
-    if "before" in query:
-        asked = asked.where(AuditEntry.id < query["before"])
-    rows = db.session().execute(asked).all()
     page = rows[: query["limit"]]
     return {
         "entries": [_row(*row) for row in page],
-        "next_before": page[-1][0].id if len(rows) > len(page) else None,
+        "next_before": page[-1].entry.id if len(rows) > len(page) else None,
     }
+
+
+def _span(query: dict[str, Any]) -> tuple[datetime | None, datetime | None]:
+    """The instants that bound the days asked for, in Asia/Shanghai."""
+    first, last = query.get("from_day", query.get("day")), query.get("until_day", query.get("day"))
+    since = datetime.combine(first, time(), tzinfo=LOCAL) if first else None
+    until = datetime.combine(last, time(), tzinfo=LOCAL) + timedelta(days=1) if last else None
+    return since, until
 
 
 def _row(entry: AuditEntry, seal_no: int | None, sha256: bytes | None) -> dict[str, Any]:

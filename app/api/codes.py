@@ -27,9 +27,10 @@ blueprint = ApiBlueprint("codes", __name__, url_prefix="/api/one-time-codes", de
 def ask(wanted: dict[str, Any]) -> dict[str, Any]:
     """Ask for a code
 
-    Six digits by text message, for POST /api/sign-ins/by-code; it takes the place of any sent before and allows five
-    tries. The answer is the same whether or not anybody is filed with the phone. Takes no Idempotency-Key: every code
-    asked for is another one, and they are limited by phone, address and device.
+    Six digits by text message, for POST /api/sign-ins/by-code or for what ``purpose`` names; it takes the place of any
+    sent before for the same, and allows five tries. The answer is the same whether or not anybody is filed with the
+    phone. Takes no Idempotency-Key: every code asked for is another one, and they are limited by phone, address and
+    device.
     """
     send_code(
         session=db.session(),
@@ -38,5 +39,6 @@ def ask(wanted: dict[str, Any]) -> dict[str, Any]:
         phone=wanted["phone"],
         asker=Asker(address=request.remote_addr or "", device=wanted.get("device")),
         now=real(),
+        purpose=wanted["purpose"],
     )
     return {"lives_s": int(LIVES.total_seconds()), "again_in_s": int(MINUTE.total_seconds())}

@@ -85,7 +85,7 @@ def describe_callback(app: Flask, api: Api) -> None:
         "required": ["kind", "state"],
         "properties": {
             "kind": {"enum": ["application", "cancellation"], "description": "which of our requests is answered"},
-            "state": {"enum": ["done", "pending", "refused"]},
+            "state": {"enum": ["done", "pending", "refused"], "description": "what became of it"},
             "application_no": {"type": "string", "description": "our number (kind application)"},
             "message_no": {"type": "string", "description": "our number (kind cancellation)"},
             "plate_no": {**nullable, "description": "the plate issued or cancelled"},

@@ -17,8 +17,10 @@ from registry.plates import Plate
 from registry.sealing import Keyring
 from registry.trade_ins import TRADE_IN, WAITS_FOR, TradeIn, photo_kinds
 from subsidy.claims import CLAIM_WORDS, Claim
+from subsidy.decision_record import waits_for_destruction
 from subsidy.live import LiveState
 from subsidy.payouts import PAYOUT, Payout
+from subsidy.rule_words import WAITS
 from subsidy.wallets import Wallet
 
 LOCAL = ZoneInfo("Asia/Shanghai")
@@ -55,6 +57,14 @@ NEXT = {
     "completed": ("全部办完。补贴按排队次序决定。", "All done. The subsidy is decided in queue order."),
     "withdrawn": ("已撤回；需要时可以重新登记。", "Withdrawn; it can be opened again."),
 }
+# Told from the opening on, until there is a place: who only opens a trade-in stands in no queue.
+NO_PLACE_KEPT = (
+    "名额不预留：新号牌发下来、手续全部办完时才取得序号，有没有补贴、补多少以那时为准。旧车收下以后，有没有补贴都可以办完。",
+    (
+        "No place is kept: position and subsidy are decided when the new plate is issued. Once the old bike was"
+        " received the trade-in may always be finished, subsidy or not."
+    ),
+)
 # Everything that stands beside a trade-in, in one question: a counter asks for it after every step.
 BESIDE = (
     select(
@@ -89,6 +99,7 @@ def trade_in_document(*, session: Session, keyring: Keyring, trade_in: TradeIn) 
     """Return everything about one trade-in that those entitled to it may see."""
     beside = session.execute(BESIDE, {"trade_in_id": trade_in.id}).one()
     next_zh, next_en = NEXT[trade_in.state]
+    is_open = trade_in.state not in ("completed", "withdrawn")
     return {
         "reference": trade_in.reference,
         "state": trade_in.state,
@@ -96,6 +107,8 @@ def trade_in_document(*, session: Session, keyring: Keyring, trade_in: TradeIn) 
         "waiting_for": waiting_for(trade_in.state, trade_in.refusal),
         "next_zh": next_zh,
         "next_en": next_en,
+        "place_note_zh": NO_PLACE_KEPT[0] if is_open else None,
+        "place_note_en": NO_PLACE_KEPT[1] if is_open else None,
         "point": beside.point,
         "plate_no": beside.plate_no,
         "owner": mask_name(open_name(person=beside.Person, keyring=keyring)),
@@ -105,8 +118,9 @@ def trade_in_document(*, session: Session, keyring: Keyring, trade_in: TradeIn) 
         "recycling_certificate_no": trade_in.recycling_certificate_no,
         "bike": bike_document(beside.Bike) if beside.Bike else None,
         "new_plate_no": beside.new_plate_no,
+        "new_plate_code": f"/api/plates/{beside.new_plate_no}/code" if beside.new_plate_no else None,
         "place": _place(beside.Claim),
-        "payout": _payout(beside.Payout),
+        "payout": _payout(session, beside.Payout),
         "wallet_tail": beside.wallet_tail,
     }
 
@@ -158,6 +172,9 @@ def live_document(state: LiveState) -> dict[str, Any]:
         "as_of": instant(state.as_of),
         "paused": state.paused,
         "ended": state.ended,
+        "pause_reason_zh": state.pause.zh if state.pause else None,
+        "pause_reason_en": state.pause.en if state.pause else None,
+        "paused_since": instant(state.pause.since) if state.pause else None,
         "current": state.current,
         "next_opening": state.next_opening,
         "claims": state.claims,
@@ -187,9 +204,10 @@ def _place(claim: Claim | None) -> dict[str, Any] | None:
     }
 
 
-def _payout(payout: Payout | None) -> dict[str, Any] | None:
+def _payout(session: Session, payout: Payout | None) -> dict[str, Any] | None:
     if payout is None:
         return None
+    waits = payout.state == "owed" and waits_for_destruction(session=session, payout=payout)
     return {
         "state": payout.state,
         "state_zh": PAYOUT.words[payout.state],
@@ -197,4 +215,6 @@ def _payout(payout: Payout | None) -> dict[str, Any] | None:
         "owed_since": instant(payout.owed_since),
         "settled_at": instant(payout.settled_at),
         "problem": payout.problem,
+        "waits_for": "destruction" if waits else None,
+        "waits_for_zh": WAITS["destruction"][0] if waits else None,
     }

@@ -20,16 +20,17 @@ AS_STORED = ("plate_no", "brand", "frame_no", "sub_district", "state")
 MASKED = ("owner_name", "owner_id_no", "owner_phone")
 
 
-@blueprint.route("", methods=["GET"])
+@blueprint.route("/search", methods=["POST"])
 @requires(*STAFF)
-@described(blueprint, 422, 503)
-@blueprint.arguments(FilingQuery, location="query")
+@described(blueprint, 400, 413, 415, 422, 503)
+@blueprint.arguments(FilingQuery)
 @blueprint.response(200, FilingList)
 def search(query: dict[str, Any]) -> dict[str, Any]:
     """Search the filings
 
-    By exactly one of plate, owner's whole name, ID number and mobile number. Owners are shown masked; the audit keeps
-    who searched, by what and why.
+    By exactly one of plate, owner's whole name, ID number and mobile number, which stand in the body because addresses
+    are logged on their way. Owners are shown masked; the audit keeps who searched, by what and why. Takes no
+    Idempotency-Key: every search counts as one.
     """
     reason = query.pop("reason")
     session = db.session()

@@ -36,7 +36,12 @@ def mine() -> dict[str, Any]:
 
     In clear, for the owner alone. Photos are counted and not sent; wallets are told by their last four characters.
     """
-    session, person_id = db.session(), _person_id()
+    return data_document(_person_id())
+
+
+def data_document(person_id: int) -> dict[str, Any]:
+    """Return everything held on a person, in clear, for that person alone."""
+    session = db.session()
     held = holdings_of(session=session, keyring=keyring(), person_id=person_id)
     followed = _followed(session, person_id)
     bike_columns = ("plate_no", "brand", "frame_no", "sub_district", "state")

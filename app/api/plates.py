@@ -17,6 +17,7 @@ from app.db import db
 from app.idempotency import idempotent
 from app.plate_image import as_png, as_svg, link_of
 from app.plate_keys import key_document, plate_keys
+from app.schemas.bikes import OwnReportRequest
 from app.schemas.plates import (
     PlateCheckAnswer,
     PlateCodeAnswer,
@@ -168,6 +169,30 @@ def take_report(typed: dict[str, Any], plate_no: str) -> dict[str, Any]:
     return _code_document(number, code)
 
 
+@blueprint.route("/my/plates/<plate_no>/reports", methods=["POST"])
+@requires("owner")
+@idempotent
+@described(blueprint, 404, writes=True)
+@blueprint.arguments(OwnReportRequest)
+@blueprint.response(201, PlateCodeAnswer)
+def take_own_report(typed: dict[str, Any], plate_no: str) -> dict[str, Any]:
+    """Report my plate stolen, or found again
+
+    Whoever scans it is told so from then on. The police are told by the owner: 110.
+    """
+    number, account = clean_plate(plate_no), caller()
+    _code(plate_no)  # a plate never looked at has no code yet, and its thief would be told nothing
+    code = report(
+        session=db.session(),
+        plate_no=number,
+        step=typed["step"],
+        actor=account.actor,
+        now=business_now(),
+        reach=reach_of(account),
+    )
+    return _code_document(number, code)
+
+
 def today() -> date:
     """Return the business day in Asia/Shanghai."""
     return business_now().astimezone(LOCAL).date()
@@ -210,6 +235,7 @@ def _code_document(plate_no: str, code: PlateCode) -> dict[str, Any]:
         "link": link_of(payload=code.payload, public_url=settings().public_url),
         "state": code.state,
         "state_zh": PLATE_CODE.words[code.state],
+        **{kind: f"/api/plates/{plate_no}/code.{kind}" if code.state == "valid" else None for kind in ("png", "svg")},
         "issued_on": code.issued_on.isoformat(),
         "valid_until": _day(code.valid_until),
     }

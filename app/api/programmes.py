@@ -12,15 +12,11 @@ from app.api.description import described
 from app.api.documents import live_document
 from app.db import db
 from app.live import live, read_live
-from app.schemas.answers import BoardAnswer, HealthAnswer, PointList, ProgrammeAnswer
-from app.schemas.requests import PointQuery
+from app.schemas.answers import BoardAnswer, HealthAnswer, ProgrammeAnswer
 from registry.cases import Case
-from registry.dealers import Dealer, list_points
 from registry.trade_ins import EVERYBODYS, count_trade_ins
 
-blueprint = ApiBlueprint("programme", __name__, description="The programme, its points and the bureau's board")
-
-POINT = ("point_no", "name", "sub_district", "address", "phone", "opening_hours")
+blueprint = ApiBlueprint("programme", __name__, description="The programme and the bureau's board")
 
 
 @blueprint.route("/api/programmes/current", methods=["GET"])
@@ -53,20 +49,6 @@ def show_board() -> dict[str, Any]:
     }
 
 
-@blueprint.route("/api/points", methods=["GET"])
-@public
-@described(blueprint, 422, 503, signed_in=False)
-@blueprint.arguments(PointQuery, location="query")
-@blueprint.response(200, PointList)
-def show_points(query: dict[str, Any]) -> dict[str, Any]:
-    """The licensed trade-in points
-
-    By plaque number, of one sub-district where it is named.
-    """
-    points = list_points(session=db.session(), sub_district=query.get("sub_district"))
-    return {"points": [_point(point) for point in points]}
-
-
 @blueprint.route("/health", methods=["GET"])
 @public
 @described(blueprint, 503, signed_in=False)
@@ -78,7 +60,3 @@ def show_health() -> dict[str, Any]:
     """
     db.session().execute(text("SELECT 1"))
     return {"status": "ok"}
-
-
-def _point(point: Dealer) -> dict[str, Any]:
-    return {**{name: getattr(point, name) for name in POINT}, "trade_in_on": point.may_open_trade_ins}

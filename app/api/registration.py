@@ -11,40 +11,91 @@ from werkzeug.exceptions import UnsupportedMediaType
 from app.access import public
 from app.api import (
     audit,
+    bikes,
+    bikes_ends,
+    claims,
+    claims_appeals,
+    claims_returns,
+    closing_reports,
     codes,
+    dealer_money,
+    dealers,
+    dealers_own,
+    dealers_public,
+    dealers_review,
     ecny_callbacks,
+    erasures,
     filings,
+    imports,
+    log,
     my,
+    payment_batches,
+    payouts,
     people,
     plate_callbacks,
     plates,
+    points,
+    print_labels,
+    programme_changes,
+    programme_outlook,
     programmes,
     proxies,
+    receipts,
+    refusal_codes,
     sessions,
     stock,
     trade_in_steps,
     trade_ins,
+    transfers,
 )
 from app.api.description import SPEC, describe_callback
 from app.auth import API
 from app.live import install_snapshots
+from registry.import_jobs import LARGEST_BYTES
 
 LARGEST_BODY_BYTES = 64 * 1024
 # A photo of 3 MB is 4 MB of Base64.
 LARGEST_PHOTO_BODY_BYTES = 4 * 1024 * 1024 + 64 * 1024
+# Lists taken in while the caller waits.
+SHORT_LISTS = ("/api/stock-imports", "/api/bike-model-imports")
+LARGEST_SHORT_LIST_BYTES = 5 * 1024 * 1024
+LARGEST_LIST_BODY_BYTES = LARGEST_BYTES + 64 * 1024
 BLUEPRINTS = (
     sessions.blueprint,
     codes.blueprint,
     people.blueprint,
+    payment_batches.blueprint,
+    payouts.blueprint,
+    dealer_money.blueprint,
     my.blueprint,
+    erasures.blueprint,
     proxies.blueprint,
+    dealers_public.blueprint,
+    dealers_review.blueprint,
+    dealers.blueprint,
+    dealers_own.blueprint,
     trade_ins.blueprint,
     trade_in_steps.blueprint,
+    claims.blueprint,
+    claims_appeals.blueprint,
+    claims_returns.blueprint,
     stock.blueprint,
+    bikes.blueprint,
+    bikes_ends.blueprint,
+    transfers.blueprint,
+    print_labels.blueprint,
+    points.blueprint,
     filings.blueprint,
+    imports.blueprint,
     plates.blueprint,
     audit.blueprint,
+    refusal_codes.blueprint,
     programmes.blueprint,
+    log.blueprint,
+    closing_reports.blueprint,
+    receipts.blueprint,
+    programme_outlook.blueprint,
+    programme_changes.blueprint,
 )
 
 
@@ -77,14 +128,17 @@ def register(app: Flask) -> None:
 
 
 def check_form() -> Any:
-    """Refuse, before anything is read, a body that is too large or no JSON. Multipart passes for photos only."""
+    """Refuse, before anything is read, a body that is too large or no JSON. Multipart passes for photos and lists."""
     if not request.path.startswith(API) or request.method in ("GET", "HEAD", "OPTIONS"):
         return
-    photo = request.path.endswith("/photos")
-    request.max_content_length = LARGEST_PHOTO_BODY_BYTES if photo else LARGEST_BODY_BYTES
+    photo = request.path.endswith(("/photos", "/destructions"))
+    listed = request.path in (imports.blueprint.url_prefix, *SHORT_LISTS)
+    pictured = photo or request.path == dealers_public.APPLICATIONS
+    most = LARGEST_PHOTO_BODY_BYTES if pictured else LARGEST_LIST_BODY_BYTES if listed else LARGEST_BODY_BYTES
+    request.max_content_length = LARGEST_SHORT_LIST_BYTES if request.path in SHORT_LISTS else most
     if not request.content_length and request.content_length is not None:
         return
     if request.content_length is None and "Transfer-Encoding" not in request.headers:
         return
-    if not request.is_json and not (photo and request.mimetype == "multipart/form-data"):
+    if not request.is_json and not ((photo or listed) and request.mimetype == "multipart/form-data"):
         raise UnsupportedMediaType

@@ -44,8 +44,16 @@ blueprint = ApiBlueprint(
                     "type": "object",
                     "required": ["kind", "image"],
                     "properties": {
-                        "kind": {"type": "string", "enum": ["frame_no", "plate", "whole"]},
-                        "image": {"type": "string", "contentMediaType": "application/octet-stream"},
+                        "kind": {
+                            "type": "string",
+                            "enum": ["frame_no", "plate", "whole"],
+                            "description": "what the photo shows",
+                        },
+                        "image": {
+                            "type": "string",
+                            "contentMediaType": "application/octet-stream",
+                            "description": "JPEG or PNG, at most 3 MB",
+                        },
                     },
                 }
             },

@@ -65,6 +65,7 @@ def open_one(typed: dict[str, Any]) -> dict[str, Any]:
         dealer_id=account.dealer_id,
         actor=account.actor,
         now=business_now(),
+        most_overdue=settings().most_overdue,
         **typed,
     )
     return shown(trade_in)
@@ -158,7 +159,7 @@ def withdraw_one(reference: str) -> dict[str, Any]:
 @blueprint.route("/<reference>/wallet", methods=["POST"])
 @requires("owner", "operator", "administrator")
 @idempotent
-@described(blueprint, 404, writes=True)
+@described(blueprint, 404, 429, writes=True)
 @blueprint.arguments(WalletRequest)
 @blueprint.response(200, WalletAnswer)
 def take_wallet(typed: dict[str, Any], reference: str) -> dict[str, Any]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from app.scenario.back_office import BackOffice
 from app.scenario.calls import ScenarioFailed, Server
 from app.scenario.course import Course
 from app.scenario.people import People
 from app.scenario.plan import Plan, Planned, WalletPlan
 from app.scenario.showing import Show
-from app.scenario.sizes import Deed, Kind, Wave
+from app.scenario.sizes import OVERRULED, Deed, Kind, Wave
+from app.scenario.staff import Staff
 from subsidy.events import EventKind
 
 # Real seconds. A boundary is announced this long before it comes.
@@ -25,9 +27,21 @@ WALLETS_AT_ONCE = 32
 class Acts:
     """The programme's waves, in order. ``prepared`` trade-ins lack nothing but the plate."""
 
-    def __init__(self, *, plan: Plan, people: People, course: Course, police: Server, show: Show) -> None:
+    def __init__(
+        self,
+        *,
+        plan: Plan,
+        people: People,
+        staff: Staff,
+        course: Course,
+        police: Server,
+        back_office: BackOffice,
+        show: Show,
+    ) -> None:
         self._plan = plan
         self._people = people
+        self._staff = staff
+        self._back_office = back_office
         self._course = course
         self._police = police
         self._show = show
@@ -40,36 +54,52 @@ class Acts:
         self._turn(closing=0)
 
     def first(self) -> None:
-        """The first stage runs out in a burst; staff hold some awards, some owners bring the new bike back."""
+        """Faulty photos are replaced or not; the stage runs out in a burst; staff hold some, some bring bikes back."""
+        self._staff.mark_photos(self._references(Deed.CORRECT_IN_FIRST, Deed.EXPIRE_IN_FIRST))
+        self._complete(Wave.FAULTY)
+        self._people.correct(self._plan.with_deed(Deed.CORRECT_IN_FIRST), progress=self._show.progress)
         self._complete(Wave.FIRST)
-        self._act(EventKind.HOLD, Deed.HOLD_IN_FIRST)
+        self._staff.hold(self._references(Deed.HOLD_IN_FIRST))
         self._hold(Wave.FIRST_BURST)
+        expiring = len(self._plan.with_deed(Deed.EXPIRE_IN_FIRST))
+        self._until(self._course.expired, expiring, what="逾期未更正")
         self._release()
         self._await_claims(Wave.FIRST_BURST)
-        self._act(EventKind.RETURN, Deed.RETURN_IN_FIRST)
+        self._staff.take_back(self._references(Deed.RETURN_IN_FIRST))
         self._require_open(1)
+        self._wallets += self._plan.with_deed(Deed.CORRECT_IN_FIRST)
         self._due_wallets(Wave.FIRST, Wave.FIRST_BURST)
         self._turn(closing=1)
 
     def second(self) -> None:
-        """Who waits is paid first. The last plates are issued in the last moments, the word of it comes after."""
-        self._act(EventKind.RETURN, Deed.RETURN_IN_SECOND)
-        self._act(EventKind.FORFEITURE, Deed.FORFEIT_IN_SECOND)
-        self._act(EventKind.RELEASE, Deed.HOLD_IN_FIRST)
-        self._act(EventKind.OVERRULE, Deed.OVERRULE_IN_SECOND)
-        self._wallets += self._plan.with_deed(Deed.HOLD_IN_FIRST) + self._plan.with_deed(Deed.OVERRULE_IN_SECOND)
+        """Who waits is paid first; staff decide; a pause. The last plates come at the very end, their word later."""
+        self._decide()
         self._complete(Wave.SECOND)
         self._await(EventKind.SETTLING, 1)
+        self._staff.pause(reason_zh="系统核对资金，暂停兑付，排队次序不变", reason_en="Funds are being checked.")
+        self._complete(Wave.PAUSED)
+        self._staff.resume()
+        self._staff.collect(self._references(Deed.REPAY_IN_SECOND), now=self._course.now)
         self._hold(Wave.SECOND_BURST)
         self._require_open(2)
-        closes_s = self._course.turn(closing=2, in_s=NOTICE_S + LAST_MOMENTS_S)
+        closes_s = self._course.turn(closing=2, in_s=NOTICE_S + LAST_MOMENTS_S, at_least_s=LAST_MOMENTS_S)
         self._police.pause(max(0.0, closes_s - LAST_MOMENTS_S - time.monotonic()))
         self._release()
         self._await(EventKind.OPENING, 3)
         self._await_claims(Wave.SECOND_BURST)
         if self._course.stands(EventKind.SETTLING, 2):
             raise ScenarioFailed("the last plates of the second stage were not known before it settled")
-        self._due_wallets(Wave.SECOND, Wave.SECOND_BURST)
+        self._due_wallets(Wave.SECOND, Wave.PAUSED, Wave.SECOND_BURST)
+
+    def _decide(self) -> None:
+        """What the staff decide while the second stage is open: each by one person and another."""
+        self._staff.take_back(self._references(Deed.RETURN_IN_SECOND))
+        self._course.forfeit(self._references(Deed.FORFEIT_IN_SECOND))
+        self._staff.release(self._references(Deed.HOLD_IN_FIRST))
+        self._staff.overrule(self._references(Deed.OVERRULE_IN_SECOND))
+        self._staff.uphold(self._people.appeal(self._plan.with_deed(Deed.APPEAL_IN_SECOND)))
+        for deed in (Deed.HOLD_IN_FIRST, *OVERRULED):
+            self._wallets += self._plan.with_deed(deed)
 
     def third(self) -> None:
         """The money runs out; who brings a bike back makes room for the next."""
@@ -78,7 +108,7 @@ class Acts:
         self._hold(Wave.THIRD_BURST)
         self._release()
         self._await_claims(Wave.THIRD_BURST)
-        self._act(EventKind.RETURN, Deed.RETURN_IN_THIRD)
+        self._staff.take_back(self._references(Deed.RETURN_IN_THIRD))
         self._require_open(3)
         self._due_wallets(Wave.THIRD, Wave.THIRD_BURST)
         self._course.turn(closing=3, in_s=NOTICE_S)
@@ -121,6 +151,7 @@ class Acts:
     def _until(self, count: Callable[[], int], target: int, *, what: str) -> None:
         seen, moved_s = -1, time.monotonic()
         while (now := count()) != target:
+            self._back_office.check()
             if now > target:
                 raise ScenarioFailed(f"{now} {what}, more than the {target} there are")
             if now != seen:
@@ -148,9 +179,8 @@ class Acts:
         if self._course.stands(EventKind.CLOSING, stage):
             raise ScenarioFailed(f"stage {stage} closed before its wave was through: this machine is too slow for it")
 
-    def _act(self, kind: EventKind, deed: Deed) -> None:
-        references = [self._people.walks[planned.number].reference for planned in self._plan.with_deed(deed)]
-        self._course.act(kind, self._course.positions(references))
+    def _references(self, *deeds: Deed) -> list[str]:
+        return [each for deed in deeds for each in self._people.references(self._plan.with_deed(deed))]
 
     def _due_wallets(self, *waves: Wave) -> None:
         """From now on the owners of these waves who put it off give their wallets."""

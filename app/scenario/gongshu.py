@@ -1,8 +1,8 @@
 """`mapai scenario gongshu`: Gongshu's programme in small time, over HTTP, on a database of its own.
 
-Partners misbehave, wallets fail, claims wait, staff hold, release, overrule and take back; in the end every count is
-what the seed said before anything ran, or the exit code is 1. Only business instants run fast: time-outs, leases and
-signatures stay in real time.
+Partners misbehave, wallets fail, claims wait, owners appeal, staff correct, hold, overrule, take back and pause, by two
+persons each. In the end every count is what the seed said before anything ran, or the exit code is 1. Only business
+instants run fast: time-outs, leases and signatures stay in real time.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ BEGINS_AT = datetime(2026, 3, 1, 16, tzinfo=UTC)
 FACTOR = 25_920.0
 FAULT_RATE, ANSWERED_AT_ONCE = 0.03, 0.7
 LATE_S, SLOW_S = 2.5, 0.6
+# Small, so that some batches need a second person however few trade-ins there are.
+SECOND_APPROVAL_FEN = 300_000
 FIRST_PORT, LAST_PORT = 20_000, 31_000
 
 
@@ -94,6 +96,8 @@ def _environ(folder: Path, *, seed: int) -> dict[str, str]:
         "MAPAI_DATA": str(folder),
         "MAPAI_PORT": str(_free_ports()),
         "MAPAI_CLOCK": str(clock),
+        "MAPAI_PAYMENTS_NEED_APPROVAL": "1",
+        "MAPAI_SECOND_APPROVAL_FEN": str(SECOND_APPROVAL_FEN),
     }
 
 

@@ -1,7 +1,7 @@
-"""The district the scenario plays in: a filing list imported, the police told, dealers, stock and accounts made.
+"""The district the scenario plays in: a filing list imported, the police told, shops opened, people signed in.
 
-What the platform has a door for goes through that door (the import, the police stub, signing in). What it has none for
-yet, such as dealers and changes of ownership, is written as the demo's seed writes it.
+Everything goes through the platform's own doors, but for the accounts of staff and owners: an administrator makes the
+first ones by hand too, and thousands of sign-ins by one-time code would be all one waits for.
 """
 
 from __future__ import annotations
@@ -9,40 +9,34 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
-from datetime import date, timedelta
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 
 import psycopg
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from app.auth import LASTS, hash_password
 from app.clock import real
 from app.config import Settings
 from app.db import engine_for, psycopg_conninfo
-from app.district.dealers import generate_dealers, made_bike
 from app.district.filings import generate_filings, write_filings_csv
 from app.district.line import plate_record
 from app.district.programme import LOCAL
+from app.scenario import handovers
 from app.scenario.calls import ScenarioFailed, Server
 from app.scenario.plan import Plan, Planned
+from app.scenario.shops import open_shops
 from app.scenario.sizes import Kind
+from app.scenario.staff import ROLES
 from registry.accounts import Account, SignIn
-from registry.dealers import Dealer
 from registry.filing_file import look_through, read_rows
 from registry.filing_import import import_filings
 from registry.filing_rows import FilingRow
 from registry.filings import FiledBike
-from registry.stocking import stock_in
 
-POINTS = 234
-TRANSFERRED_ON = date(2025, 9, 1)
 PLATES_AT_ONCE = 10_000
-LICENSED_BEFORE = timedelta(days=60)
-ACTOR = "scenario"
-STAFF = ("operator", "auditor")
 
 Progress = Callable[[str, int, int], None]
 
@@ -95,18 +89,17 @@ def tell_police(police: Server, *, district: str, rows: Iterable[FilingRow], cou
         progress("交警号牌", done, count)
 
 
-def make_ground(settings: Settings, plan: Plan, *, progress: Progress) -> Ground:
-    """Make dealers, stock, accounts and changes of ownership for the plan."""
+def make_ground(settings: Settings, plan: Plan, *, police: Server, progress: Progress) -> Ground:
+    """Open the shops, let some bikes change hands, and give everybody who signs in an account."""
     engine = engine_for(settings, application="mapai-scenario")
     password = secrets.token_urlsafe()
     password_hash = hash_password(password)
+    transferred = [planned for planned in plan.trade_ins if planned.kind is Kind.TRANSFERRED]
     try:
         with Session(engine, expire_on_commit=False) as session:
-            points = _make_dealers(session, settings, plan.seed)
-            progress("销售商户", len(points), len(points))
-            _make_stock(session, settings, plan, points, progress)
-            _note_transfers(session, plan)
-            _make_counters(session, points, password_hash)
+            points = open_shops(session, settings, plan, password_hash=password_hash, progress=progress)
+            handovers.hand_over(session, settings, transferred, points)
+            handovers.tell_police(police, district=settings.district, trade_ins=transferred)
             staff_ids = _make_staff(session, password_hash)
             owner_tokens = _sign_owners_in(session, plan.trade_ins, password_hash)
             session.commit()
@@ -115,54 +108,8 @@ def make_ground(settings: Settings, plan: Plan, *, progress: Progress) -> Ground
     return Ground(password=password, owner_tokens=owner_tokens, staff_ids=staff_ids)
 
 
-def point_login(point: int) -> str:
-    """Return the login of the counter at a point, counted from 0."""
-    return f"point-{point + 1:04d}"
-
-
-def _make_dealers(session: Session, settings: Settings, seed: int) -> list[int]:
-    """All dealers; the ids of the points in the order of their plaque numbers."""
-    rows = list(generate_dealers(seed=seed % 1_000, licensed_at=settings.clock.now() - LICENSED_BEFORE))
-    session.execute(insert(Dealer), rows)
-    ids = list(session.scalars(select(Dealer.id).where(Dealer.state == "licensed").order_by(Dealer.point_no)))
-    if len(ids) != POINTS:
-        raise ScenarioFailed(f"{len(ids)} points were licensed, not {POINTS}")
-    return ids
-
-
-def _make_stock(session: Session, settings: Settings, plan: Plan, points: list[int], progress: Progress) -> None:
-    today = settings.clock.now().astimezone(LOCAL).date()
-    for done, planned in enumerate(plan.trade_ins, start=1):
-        bike = replace(made_bike(planned.number, today=today), vehicle_code=planned.vehicle_code)
-        stock_in(session=session, dealer_id=points[planned.point], bike=bike, actor=ACTOR)
-        if done % 200 == 0 or done == len(plan.trade_ins):
-            session.commit()
-            session.expunge_all()
-            progress("新车入库", done, len(plan.trade_ins))
-
-
-def _note_transfers(session: Session, plan: Plan) -> None:
-    """Some bikes changed hands after the cut-off day; their filing carries the day, the owner is the new one."""
-    plates = [planned.filing.plate_no for planned in plan.trade_ins if planned.kind is Kind.TRANSFERRED]
-    session.execute(update(FiledBike).where(FiledBike.plate_no.in_(plates)).values(transferred_on=TRANSFERRED_ON))
-
-
-def _make_counters(session: Session, points: list[int], password_hash: str) -> None:
-    session.add_all(
-        Account(
-            login=point_login(place),
-            password_hash=password_hash,
-            display_name=f"代办点 {place + 1:04d}",
-            role="dealer",
-            dealer_id=dealer_id,
-        )
-        for place, dealer_id in enumerate(points)
-    )
-    session.commit()
-
-
 def _make_staff(session: Session, password_hash: str) -> dict[str, int]:
-    staff = [Account(login=role, password_hash=password_hash, display_name=role, role=role) for role in STAFF]
+    staff = [Account(login=role, password_hash=password_hash, display_name=role, role=role) for role in ROLES]
     session.add_all(staff)
     session.commit()
     return {account.role: account.id for account in staff}

@@ -14,8 +14,9 @@ from typing import Any
 
 from app.district.pictures import made_picture
 from app.scenario.calls import Reply, ScenarioFailed, Server
-from app.scenario.ground import Ground, point_login
+from app.scenario.ground import Ground
 from app.scenario.plan import Planned, WalletPlan
+from app.scenario.shops import point_login
 from registry.trade_ins import PHOTO_KINDS
 
 THREADS = 16
@@ -69,6 +70,18 @@ class People:
     def apply(self, trade_ins: list[Planned], *, progress: Progress, what: str = "申请新牌") -> None:
         """Apply for the new plate of each; some plates come at once, others later."""
         self._each(what, trade_ins, self._apply, progress)
+
+    def correct(self, trade_ins: list[Planned], *, progress: Progress) -> None:
+        """Have the point of each send another photo in place of the one that cannot be read."""
+        self._each("补交照片", trade_ins, self._correct, progress)
+
+    def appeal(self, trade_ins: list[Planned]) -> list[str]:
+        """Have each owner file an appeal; return the appeals' numbers."""
+        return [self._appeal(planned) for planned in trade_ins]
+
+    def references(self, trade_ins: Iterable[Planned]) -> list[str]:
+        """Return the references of trade-ins that were opened."""
+        return [self.walks[planned.number].reference for planned in trade_ins]
 
     def give_wallets(self, trade_ins: list[Planned], *, progress: Progress) -> None:
         """Have each owner give the wallet that is due now; what the bank refuses is mended by giving another."""
@@ -157,6 +170,21 @@ class People:
             walk.told = answer["place"]
         elif answer["state"] != "plate_applied":
             raise ScenarioFailed(f"{walk.reference} stands at {answer['state']} after applying: {answer['refusal']}")
+
+    def _correct(self, planned: Planned) -> None:
+        at = f"/{self.walks[planned.number].reference}"
+        image = base64.b64encode(_picture(planned.number * 10 + len(PHOTO_KINDS))).decode()
+        document = {"kind": "plate", "image": image}
+        _expect(self._counter(planned, f"{at}/correction/photos", document, "correct"), 201)
+
+    def _appeal(self, planned: Planned) -> str:
+        reply = self.web.post(
+            f"/api/trade-ins/{self.walks[planned.number].reference}/appeals",
+            {"body": "备案日期登记错了，我有当年的备案凭证。"},
+            token=self.ground.owner_tokens[planned.filing.id_no],
+            key=f"{planned.number:06d}-appeal",
+        )
+        return str(_expect(reply, 201)["reference"])
 
     def _give_wallet(self, planned: Planned) -> None:
         if planned.wallet is WalletPlan.REFUSED_FIRST:

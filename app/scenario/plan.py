@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from app.district.filings import made_person
 from app.scenario.owners import Owners, find_owners
 from app.scenario.sizes import DEED_ON, Deed, Kind, Sizes, Wave
 from app.startup import CannotStart
@@ -17,7 +18,19 @@ from registry.filing_rows import FilingRow
 
 LEAST_TRADE_INS = 100
 FILINGS_FOR_EACH = 12
-ENDED_BY_STAFF = (Deed.RETURN_IN_FIRST, Deed.RETURN_IN_SECOND, Deed.FORFEIT_IN_SECOND, Deed.RETURN_IN_THIRD)
+# No money ever leaves for these.
+ENDED_UNPAID = (
+    Deed.EXPIRE_IN_FIRST,
+    Deed.RETURN_IN_FIRST,
+    Deed.RETURN_IN_SECOND,
+    Deed.FORFEIT_IN_SECOND,
+    Deed.RETURN_IN_THIRD,
+)
+# The bank carries the transfer out and answers with an error, or not at all: nobody knows until it is asked, or its
+# statement tells.
+UNANSWERED = ("error_after", "silent")
+# Beyond everybody in a filing list, and below the numbers that made people have.
+FIRST_BUYER = 20_500_000
 
 
 class WalletPlan(StrEnum):
@@ -35,7 +48,7 @@ REFUSED_WALLETS = ("frozen", "mismatch", "unknown")
 FAILING_WALLETS = ("full_once", "closed_later", "full")
 ODD_WALLETS = (
     *("phone", "pending", "never", "twice", "late", "out_of_order"),
-    *("silent", "not_final", "error_after", "slow"),
+    *("not_final", "slow"),
 )
 SHARE_BEFORE, SHARE_REFUSED, SHARE_FAILING, SHARE_ODD = 0.55, 0.05, 0.03, 0.03
 
@@ -44,7 +57,8 @@ SHARE_BEFORE, SHARE_REFUSED, SHARE_FAILING, SHARE_ODD = 0.55, 0.05, 0.03, 0.03
 class Planned:
     """One trade-in to come. ``number`` counts through the scenario, ``point`` through the points, from 0 both.
 
-    ``magic`` is the word that makes its first wallet misbehave, None for an ordinary one.
+    ``magic`` is the word that makes its first wallet misbehave, None for an ordinary one. ``filing`` names whoever
+    trades the bike in; ``filed`` is the row as the list has it, which names the seller where the bike changed hands.
     """
 
     number: int
@@ -52,6 +66,7 @@ class Planned:
     wave: Wave
     kind: Kind
     filing: FilingRow
+    filed: FilingRow
     vehicle_code: str
     wallet: WalletPlan
     magic: str | None
@@ -91,6 +106,7 @@ def make_plan(*, seed: int, trade_ins: int, points: int, filings: Iterable[Filin
     dice = random.Random(seed)  # noqa: S311  (a made-up district, no secret)
     dice.shuffle(roles)
     planned = [_planned(number, role, dice.randrange(points), dice.random) for number, role in enumerate(roles)]
+    _leave_unanswered(planned, sizes.unanswered)
     return Plan(seed=seed, sizes=sizes, trade_ins=tuple(planned))
 
 
@@ -142,12 +158,17 @@ def _roles(sizes: Sizes, owners: Owners) -> list[_Role]:
 
 def _planned(number: int, role: _Role, point: int, draw: Callable[[], float]) -> Planned:
     wallet, magic = _wallet(role.deed, draw(), draw())
+    filing = role.filing
+    if role.kind is Kind.TRANSFERRED:
+        name, id_no, phone = made_person(FIRST_BUYER + number, draw)
+        filing = filing._replace(owner_name=name, id_no=id_no, phone=phone)
     return Planned(
         number=number,
         point=point,
         wave=role.wave,
         kind=role.kind,
-        filing=role.filing,
+        filing=filing,
+        filed=role.filing,
         vehicle_code=_vehicle_code(number, late=role.wave is Wave.SECOND_BURST and number % 2 == 0),
         wallet=wallet,
         magic=magic,
@@ -159,16 +180,28 @@ def _wallet(deed: Deed | None, share: float, which: float) -> tuple[WalletPlan, 
     def one_of(words: tuple[str, ...]) -> str:
         return words[int(which * len(words))]
 
-    if deed in ENDED_BY_STAFF:
+    if deed in ENDED_UNPAID:
         return WalletPlan.NEVER, None
+    if deed is Deed.REPAY_IN_SECOND:
+        return WalletPlan.BEFORE, None
     if deed is not None:
-        return WalletPlan.AFTER, None  # staff act before the money leaves
+        return WalletPlan.AFTER, None  # people act before the money leaves
     if share < SHARE_REFUSED:
         return WalletPlan.REFUSED_FIRST, one_of(REFUSED_WALLETS)
     if share < SHARE_REFUSED + SHARE_FAILING:
         return WalletPlan.FAILING_FIRST, one_of(FAILING_WALLETS)
     odd = one_of(ODD_WALLETS) if share < SHARE_REFUSED + SHARE_FAILING + SHARE_ODD else None
     return WalletPlan.BEFORE if which < SHARE_BEFORE else WalletPlan.AFTER, odd
+
+
+def _leave_unanswered(planned: list[Planned], many: int) -> None:
+    """Have the bank not answer about so many owners of the first wave who give their wallets in time."""
+    for place, each in enumerate(planned):
+        ordinary = each.kind is Kind.SOUND and each.deed is None and each.magic is None
+        if many and ordinary and each.wave is Wave.FIRST and each.wallet is WalletPlan.BEFORE:
+            planned[place] = replace(each, magic=UNANSWERED[many % len(UNANSWERED)])
+            many -= 1
+    assert not many, "more unanswered wallets than owners of the first wave who give theirs in time"
 
 
 def _vehicle_code(number: int, *, late: bool) -> str:

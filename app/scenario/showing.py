@@ -13,7 +13,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from app.scenario.checks import Checked
-from app.scenario.expected import AFTER, BEFORE, LINES, RESERVE, Counts, Line
+from app.scenario.expected import AFTER, BEFORE, DEALT_WITH, LINES, RESERVE, Counts, Dealt, Line
 from subsidy.eligibility import WORDING
 
 WIDTH = 160
@@ -26,7 +26,22 @@ REASONS = {
     "limit_reached": "超出份数",
     "not_open_yet": "尚未开始",
     "programme_over": "已经结束",
+    "correction_expired": "逾期未更正",
     "no_money": "资金用完",
+}
+DEEDS = {
+    "handed_over": "过户 {0} 辆（双方验证码确认）",
+    "fault_marked": "照片看不清 {0} 笔",
+    "held_by_staff": "扣下核对后放行 {0} 笔",
+    "overruled": "改判 {0} 笔",
+    "appeals_granted": "其中车主申诉成立 {0} 件",
+    "taken_back": "未付退回 {0} 笔",
+    "paid_back": "已付追回 {0} 笔",
+    "paused": "暂停后恢复 {0} 次",
+    "waited_in_pause": "暂停期间办完排队 {0} 笔",
+    "closed_early": "提前截止 {0} 次",
+    "left_unanswered": "银行不答复的付款 {0} 笔（各查到结果，只付一次）",
+    "statement_lines": "对账单差异 {0} 条（已查明，更正后一致）",
 }
 
 
@@ -77,9 +92,11 @@ class Show:
             "补贴",
             "曾等候",
             "曾冻结",
+            "已更正",
             "已付",
             "已付（元）",
             "退回",
+            "其中追回",
             "逾期",
             "转出（元）",
         ):
@@ -90,6 +107,10 @@ class Show:
         table.add_section()
         table.add_row("合计", *_cells(total(counts)), style="bold")
         self._console.print(table)
+
+    def deeds(self, dealt: Dealt) -> None:
+        """Print below the table what was dealt with besides."""
+        self._console.print("办理：" + "；".join(words.format(f"{dealt[name]:,}") for name, words in DEEDS.items()))
 
     def checks(self, checked: Sequence[Checked]) -> None:
         """Print a line for each rule, and the breaches below it."""
@@ -110,11 +131,13 @@ def total(counts: Counts) -> Line:
             "completed",
             "waited",
             "held",
+            "corrected",
             "budget_fen",
             "awarded",
             "paid",
             "paid_fen",
             "returned",
+            "repaid",
             "forfeited",
         ):
             setattr(whole, name, getattr(whole, name) + getattr(line, name))
@@ -133,9 +156,11 @@ def _cells(line: Line) -> list[str]:
         line.awarded,
         line.waited,
         line.held,
+        line.corrected,
         line.paid,
         line.paid_fen // 100,
         line.returned,
+        line.repaid,
         line.forfeited,
         line.carried_out_fen // 100,
     )
@@ -143,3 +168,4 @@ def _cells(line: Line) -> list[str]:
 
 
 assert REASONS.keys() <= WORDING.keys(), "a reason nobody declines for"
+assert DEEDS.keys() == set(DEALT_WITH), "something is dealt with and not told"

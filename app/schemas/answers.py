@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from marshmallow import Schema
@@ -9,10 +10,28 @@ from marshmallow.fields import Boolean, Dict, Field, Integer, List, Nested, Stri
 
 from app.schemas.requests import WAITERS
 
+ZONES = ("offset", "Asia/Shanghai")
+
 
 def text(description: str, *, empty: bool = False) -> String:
-    """A text field of an answer; ``empty`` where it may be null."""
-    return String(metadata={"description": description}, allow_none=empty)
+    """A text field of an answer; ``empty`` where it may be null.
+
+    What begins with «instant», «when», «since» or «day» says by itself how it is written and in which
+    zone.
+    """
+    return String(metadata={"description": _zoned(description)}, allow_none=empty)
+
+
+def _zoned(description: str) -> str:
+    first = description.split(" ")[0].rstrip(",;")
+    if any(zone in description for zone in ZONES):
+        return description
+    if first in ("instant", "when", "since"):
+        return f"{description}; ISO 8601 with offset (+08:00)"
+    if first in ("day", "business", "last", "first") and re.search(r"\bday\b", description):
+        written = "" if "YYYY" in description else " YYYY-MM-DD,"
+        return f"{description};{written} Asia/Shanghai"
+    return description
 
 
 def whole(description: str, *, empty: bool = False) -> Integer:
@@ -28,7 +47,9 @@ def flag(description: str) -> Boolean:
 class FaultAnswer(Schema):
     """One thing wrong with the request."""
 
-    field = text("the field as sent, null for the request as a whole", empty=True)
+    field = text(
+        "the field as sent, one inside another as stages.2.places, lists from 1; null for the whole", empty=True
+    )
     code = text("stable code of the fault")
     zh = text("what is wrong, in Chinese")
     en = text("what is wrong, in English")
@@ -43,8 +64,8 @@ class ProblemAnswer(Schema):
     title = text("the problem in one Chinese sentence")
     status = whole("HTTP status")
     code = text("stable code of the first fault")
-    detail = text("all faults and remedies in Chinese")
-    detail_en = text("all faults and remedies in English")
+    detail = text("all faults and remedies in Chinese, equal ones once")
+    detail_en = text("all faults and remedies in English, equal ones once")
     errors: Field[Any] = List(Nested(FaultAnswer), metadata={"description": "every fault, one a field"})
     reference = text("the trade-in that stands although the step was refused; only then", empty=True)
 
@@ -71,6 +92,13 @@ class UnmaskingAnswer(Schema):
     person_id = whole("the person")
     field = text("name, id_no or phone")
     value = text("the field in clear")
+
+
+class PhoneAnswer(Schema):
+    """The phone of a person as it stands."""
+
+    person_id = whole("the person")
+    phone = text("phone, masked")
 
 
 class BikeAnswer(Schema):
@@ -106,6 +134,10 @@ class PayoutAnswer(Schema):
     owed_since = text("instant since which it is owed")
     settled_at = text("instant it arrived", empty=True)
     problem = text("code of what keeps it", empty=True)
+    waits_for = text(
+        "destruction: it is paid once the old bike is destroyed; null where it waits for nobody", empty=True
+    )
+    waits_for_zh = text("what the payment waits for, in Chinese", empty=True)
 
 
 class TradeInAnswer(Schema):
@@ -117,6 +149,8 @@ class TradeInAnswer(Schema):
     waiting_for = text(f"who acts next: {', '.join(WAITERS)}")
     next_zh = text("what happens next, in Chinese")
     next_en = text("what happens next, in English")
+    place_note_zh = text("that no place is kept until completion, in Chinese, null once it is over", empty=True)
+    place_note_en = text("that no place is kept until completion, in English, null once it is over", empty=True)
     point = text("name of the trade-in point")
     plate_no = text("plate of the old bike")
     owner = text("owner's name, masked")
@@ -128,6 +162,9 @@ class TradeInAnswer(Schema):
     recycling_certificate_no = text("number of the recycling certificate", empty=True)
     bike: Field[Any] = Nested(
         BikeAnswer, allow_none=True, metadata={"description": "the new bike, null before the sale"}
+    )
+    new_plate_code = text(
+        "address of the new plate's code, which links its images; null before it is issued", empty=True
     )
     new_plate_no = text("plate of the new bike", empty=True)
     place: Field[Any] = Nested(
@@ -170,24 +207,6 @@ class WalletAnswer(Schema):
     confirmed_at = text("instant it was confirmed")
 
 
-class PointAnswer(Schema):
-    """A licensed trade-in point."""
-
-    point_no = text("plaque number")
-    name = text("name")
-    sub_district = text("sub-district")
-    address = text("address")
-    phone = text("telephone")
-    opening_hours = text("opening hours")
-    trade_in_on = flag("whether it takes trade-ins now")
-
-
-class PointList(Schema):
-    """Points by plaque number."""
-
-    points: Field[Any] = List(Nested(PointAnswer), metadata={"description": "the points"})
-
-
 class StageAnswer(Schema):
     """One stage, live."""
 
@@ -211,6 +230,9 @@ class ProgrammeAnswer(Schema):
     as_of = text("instant this was true, at most a second ago")
     paused = flag("whether it is paused")
     ended = flag("whether it has ended")
+    pause_reason_zh = text("why it is paused, in Chinese, null where it is not", empty=True)
+    pause_reason_en = text("why it is paused, in English, null where it is not", empty=True)
+    paused_since = text("instant since which it is paused, null where it is not", empty=True)
     current = whole("number of the open stage, null where none is", empty=True)
     next_opening = whole("number of the next stage to open, null where none will", empty=True)
     waiting = whole("claims that wait for money")

@@ -94,7 +94,8 @@ class Day(fields.Date):
     default_error_messages = {**_COMMON, "invalid": "not_a_day", "format": "not_a_day"}
 
     def __init__(self, description: str, **kwargs: Any) -> None:
-        super().__init__(metadata=_metadata(description, None), **kwargs)
+        zoned = description if "Asia/Shanghai" in description else f"{description}; Asia/Shanghai"
+        super().__init__(metadata=_metadata(zoned, None), **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> date:
         if not isinstance(value, str) or not re.fullmatch(r"\d{4}-\d{2}-\d{2}", value, re.ASCII):

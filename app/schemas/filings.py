@@ -26,7 +26,7 @@ class FilingChangeAnswer(Schema):
 
     at = text("instant of the correction")
     actor = text("who corrected it")
-    field = text("filed_on, brand, frame_no or sub_district")
+    field = text("filed_on, brand, frame_no, sub_district, owner or transferred_on")
     old = text("what it said before")
     new = text("what it says since")
 

@@ -71,6 +71,8 @@ class PlateCodeAnswer(Schema):
     link = text("what the QR holds")
     state = text("valid, stolen, replaced or cancelled")
     state_zh = text("the state in Chinese")
+    png = text("address of the printed QR as PNG, null unless the code is valid", empty=True)
+    svg = text("address of the printed QR as SVG, null unless the code is valid", empty=True)
     issued_on = text("day of issue")
     valid_until = text("last day it is valid, null where it has no end", empty=True)
 
@@ -93,7 +95,10 @@ class AuditQuery(StrictSchema):
 
     subject = Text("whole subject, e.g. plate:D000001", longest=60)
     actor = Text("whole actor, e.g. account:3", longest=60)
-    day = Day("day of the deed, Asia/Shanghai, real time")
+    action = Text("whole action, e.g. unmasked", longest=40)
+    day = Day("day of the deed, Asia/Shanghai, real time; instead of from and until")
+    from_day = Day("first day, Asia/Shanghai, real time; «from» in the address", data_key="from")
+    until_day = Day("last day, Asia/Shanghai, real time; «until» in the address", data_key="until")
     before = Whole("id of the last deed of the page before", low=1, high=2**63 - 1, from_text=True)
     limit = Whole("deeds a page", low=1, high=200, from_text=True, load_default=50)
 

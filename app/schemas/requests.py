@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from app.schemas.fields import Choice, Day, Flag, Image, StrictSchema, Text, Whole
-from registry.compliance import BATTERY_KINDS, STANDARDS
+from registry.compliance import BATTERY_KINDS
+from registry.one_time_codes import SIGN_IN
 from registry.trade_ins import PHOTO_KINDS, TRADE_IN, WAITS_FOR
 from registry.unmasking import FIELDS, SHORTEST_REASON
 
+# A code to sign a commitment is asked for by the dealer, who is signed in.
+CODE_PURPOSES = (SIGN_IN, "dealer_application", "dealer_password")
 WAITERS = tuple(dict.fromkeys(WAITS_FOR.values()))
 
 
@@ -22,6 +25,7 @@ class OneTimeCodeRequest(StrictSchema):
 
     phone = Text("mobile number, 11 digits", longest=30, required=True, example="13800000000")
     device = Text("a random name this device gave itself and keeps, for the limits", shortest=8, longest=64)
+    purpose = Choice("what the code is for; it proves nothing else", CODE_PURPOSES, load_default=SIGN_IN)
 
 
 class CodeSignInRequest(StrictSchema):
@@ -37,6 +41,13 @@ class UnmaskingRequest(StrictSchema):
 
     field = Choice("the field", FIELDS, required=True)
     reason = Text("why it has to be seen, for the record", shortest=SHORTEST_REASON, longest=200, required=True)
+
+
+class PhoneRequest(StrictSchema):
+    """Another phone of a person, and why."""
+
+    phone = Text("mobile number in mainland China, 11 digits", longest=20, required=True, example="13800138001")
+    reason = Text("how the person asked for it, for the record", shortest=SHORTEST_REASON, longest=200, required=True)
 
 
 class OpenTradeInRequest(StrictSchema):
@@ -72,7 +83,7 @@ class StockRequest(StrictSchema):
     battery_code = Text("battery code, 6 to 40 letters and digits", longest=60, required=True)
     battery_kind = Choice("chemistry of the battery", BATTERY_KINDS, required=True)
     model = Text("maker's model name", longest=64, required=True)
-    standard = Choice("edition of the national standard it was certified for", STANDARDS, required=True)
+    standard = Text("edition of the national standard, one of GET /api/standards", longest=16, required=True)
     made_on = Day("day it was made, Asia/Shanghai", required=True)
     weight_g = Whole("mass of the whole bike in g", low=1, high=500_000, required=True, example=54_000)
     top_speed_m_h = Whole("top speed in m/h", low=1, high=200_000, required=True, example=25_000)
@@ -94,7 +105,9 @@ class SaleRequest(StrictSchema):
 class WalletRequest(StrictSchema):
     """The owner's digital-yuan wallet."""
 
-    wallet_id = Text("wallet number from the digital-yuan app, 4 to 68 characters", longest=200, required=True)
+    wallet_id = Text(
+        "wallet number from the digital-yuan app: 4 to 68 letters, digits or -_.@", longest=200, required=True
+    )
 
 
 class TradeInQuery(StrictSchema):
@@ -104,9 +117,3 @@ class TradeInQuery(StrictSchema):
     waiting_for = Choice("only those that wait for this party", WAITERS)
     before = Text("only those older than this reference: the next page", longest=20)
     limit = Whole("how many, newest first", low=1, high=200, from_text=True, load_default=50)
-
-
-class PointQuery(StrictSchema):
-    """Which points to list."""
-
-    sub_district = Text("only those of this sub-district", longest=32)

@@ -9,8 +9,46 @@ from flask_wtf.csrf import CSRFProtect
 
 from app.auth import COOKIE, Caller, current_account
 from app.errors import as_refusal
-from app.web import board, claims, front, owner, plate_page, point, point_stock, signing_in  # noqa: F401  (they add the routes)
+from app.web import (  # noqa: F401  (they add the routes)
+    board,
+    claims,
+    dealer_applying,
+    desk,
+    desk_appeals,
+    desk_applications,
+    desk_audit,
+    desk_batches,
+    desk_claim_deeds,
+    desk_dealers,
+    desk_overrules,
+    desk_programme,
+    desk_reports,
+    desk_search,
+    desk_statements,
+    desk_trade_ins,
+    front,
+    imports,
+    owner,
+    owner_claims,
+    owner_data,
+    owner_receipts,
+    plate_page,
+    point,
+    point_corrections,
+    point_destructions,
+    point_enrolment,
+    point_money,
+    point_print,
+    point_staff,
+    point_stock,
+    point_stock_imports,
+    points,
+    proof,
+    signing_in,
+    transfers,
+)
 from app.web.blueprint import asset, current_look, look_url, web
+from app.web.desk import waiting_for_me
 from app.web.error_words import error_words
 from app.web.place import place_of
 from app.web.standing import standing
@@ -36,7 +74,12 @@ def register(app: Flask) -> None:
     csrf.init_app(app)
     app.jinja_env.filters.update(FILTERS)
     app.jinja_env.globals.update(
-        asset=asset, look_url=look_url, share=share, standing=standing, error_words=error_words
+        asset=asset,
+        look_url=look_url,
+        share=share,
+        standing=standing,
+        error_words=error_words,
+        waiting_for_me=waiting_for_me,
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     place = place_of(app.extensions["mapai.settings"].district)

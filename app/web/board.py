@@ -13,6 +13,7 @@ from app.context import settings
 from app.db import db
 from app.web.blueprint import web
 from app.web.board_figures import CASE_WORDS, RECENT, Figures, claims_page, figures, open_cases, sub_districts
+from app.web.board_forecast import outlook
 from app.web.front import tagged
 from app.web.remembered import remembered
 from app.web.stage_card import stage_card
@@ -22,6 +23,7 @@ from subsidy.live import LiveStage, LiveState, live_state
 from subsidy.programme import ProgrammeNotFound, current_programme
 
 SNAPSHOT = "mapai.board_snapshot"
+LEVELS = (95, 85, 70)
 PHASES = {
     "future": ("", "还没有开始"),
     "open": ("done", "正在进行"),
@@ -95,7 +97,8 @@ def budget_of(stage: LiveStage) -> Budget:
 @requires(*STAFF)
 def board() -> str:
     """The board."""
-    return render_template("board.html", **_seen())
+    seen = _seen()
+    return render_template("board.html", **seen, outlook=outlook() if seen["live"] else None)
 
 
 @web.get("/board/live")
@@ -173,7 +176,17 @@ def _alerts(live: LiveState, budgets: list[Budget], counted: Figures) -> list[di
     if stage is not None and not stage.places_left:
         line = f"现在有 {count(live.waiting)} 人排队，{moment(stage.closes_at)} 截止。"
         alerts.append({"kind": "you", "title": f"{stage_name(stage.number)}名额已经用完", "lines": (line,)})
+    elif stage is not None and (level := _level(stage)) is not None:
+        line = f"还剩 {count(stage.places_left)} 个，{moment(stage.closes_at)} 截止。"
+        kind = "you" if level == LEVELS[0] else "wait"
+        alerts.append({"kind": kind, "title": f"{stage_name(stage.number)}名额用了 {level}% 以上", "lines": (line,)})
     if counted.silent_since is not None:
         lines = (f"{yuan(counted.silent_fen)} 元，最早 {moment(counted.silent_since)}。系统只查询，不重发。",)
         alerts.append({"kind": "wait", "title": f"银行 {count(counted.silent)} 笔没有答复", "lines": lines})
     return alerts
+
+
+def _level(stage: LiveStage) -> int | None:
+    """Return the highest of LEVELS, in per cent of its places, that the stage has reached; None below all of them."""
+    used = stage.places - stage.places_left
+    return next((level for level in LEVELS if used * 100 >= level * stage.places), None)

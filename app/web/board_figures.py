@@ -31,7 +31,15 @@ CASE_WORDS = {
     "rejection_after_success": "银行说到账以后又退回",
     "amount_differs": "银行付的金额不对",
     "settled_out_of_turn": "银行说到账，可是系统没有在付",
+    "transfer_unanswered": "银行一直没有答复这笔付款",
+    "fund_short": "运营机构账户里的钱不够付这个批次",
+    "statement_overdue": "对账单过时没有到",
     "statement_totals": "对账单总数不对",
+    "statement_missing_here": "对账单上有，我方没有",
+    "statement_missing_there": "我方有，对账单上没有",
+    "statement_amount_differs": "对账单上的金额和我方不同",
+    "statement_state_differs": "对账单上的状态和我方不同",
+    "statement_listed_twice": "对账单重复列出一笔",
     "message_undelivered": "短信发不出去",
 }
 

@@ -14,37 +14,10 @@ from app.web.wording import count, stage_name, yuan
 from registry.accounts import Account
 from registry.audit import AuditEntry
 from subsidy.claims import Claim, Decision, QueueEvent
+from subsidy.decision_record import findings_in
 from subsidy.eligibility import WORDING
 from subsidy.ledger import LedgerPosting
 
-RULE_TITLES = {
-    "filed_after_cut_off": "截止日以前备案",
-    "filed_too_long_ago": "备案没有超过年限",
-    "transferred_after_cut_off": "截止日以后没有过户",
-    "plate_of_other_district": "号牌属本区",
-    "plate_not_clear": "号牌正常，无盗抢、无争议",
-    "plate_of_other_owner": "号牌是本人的",
-    "point_was_not_licensed": "登记时代办点有授牌",
-    "bike_not_compliant": "新车合规，已赋码",
-    "persons_differ": "三处是同一个人",
-}
-SAW = {
-    "filed_on": "备案日",
-    "cut_off": "截止日",
-    "oldest_allowed": "最早可到",
-    "transferred_on": "过户日",
-    "plate_district": "交警登记的区",
-    "district": "本区",
-    "plate_status": "交警登记的状态",
-    "police_say_same": "交警说是本人",
-    "filing_says_same": "备案是本人",
-    "point_licensed": "登记时有授牌",
-    "compliance": "合规判定",
-    "coded": "已赋码",
-    "buyer_is_owner": "买主是车主",
-    "holder_is_owner": "新号牌持有人是车主",
-}
-VALUES = {True: "是", False: "不是", None: "没有", "normal": "正常", "compliant": "合规"}
 POSTINGS = {"award": "给予补贴", "hold": "预留", "free": "释放", "settled": "已到账", "clawed_back": "收回"}
 EVENTS = {
     "claim": "记入队列",
@@ -72,6 +45,25 @@ DEEDS = {
     "trade_in.complete": "发新号牌，淘汰置换办完",
     "trade_in.withdrawn": "撤回登记",
     "wallet_confirmed": "确认收款钱包",
+    "trade_in.fault_marked": "标记了要更正的一项",
+    "claim.corrected": "更正通过",
+    "claim.fault_waived": "不用更正，放行",
+    "claim.held": "扣下核对",
+    "claim.released": "核对完，放行",
+    "appeal.filed": "提出申诉",
+    "appeal.photo": "补交申诉照片",
+    "appeal.upheld": "拟支持申诉",
+    "appeal.rejected": "没有支持申诉",
+    "appeal.granted": "支持申诉",
+    "appeal.reopened": "申诉退回重新答复",
+    "overrule.proposed": "建议改判",
+    "overrule.approved": "同意改判",
+    "overrule.refused": "没有同意改判",
+    "return.opened": "申请退回",
+    "return.refused": "没有同意退回",
+    "return.returned": "办理退回",
+    "return.demanded": "要求退款",
+    "return.repaid": "退款到账",
 }
 ACCOUNTS = {
     "appropriation": "拨款",
@@ -84,18 +76,10 @@ PURSES = {"stage": "可用", "held": "预留", "committed": "已决定", "paid":
 
 def rules_of(claim: Claim) -> list[dict[str, Any]]:
     """Return every rule judged, the failed ones first and then in the order of the policy, with what it saw."""
-    order = {code: number for number, code in enumerate(WORDING)}
-    rules = [
-        {
-            "code": code,
-            "title": RULE_TITLES.get(code, code),
-            "passed": bool(seen["passed"]),
-            "saw": "，".join(f"{SAW.get(key, key)}：{_value(value)}" for key, value in seen.items() if key != "passed"),
-        }
-        for code, seen in claim.evidence.items()
-        if isinstance(seen, dict) and "passed" in seen
+    return [
+        {"code": rule.code, "title": rule.words.title_zh, "passed": rule.passed, "saw": rule.saw_zh}
+        for rule in findings_in(claim.evidence)
     ]
-    return sorted(rules, key=lambda rule: (rule["passed"], order.get(rule["code"], len(order))))
 
 
 def account_name(account: str) -> str:
@@ -191,8 +175,3 @@ def _decision(outcome: str, stage_no: int | None, amount_fen: int, reason: str |
     if outcome == "decline" and reason in WORDING:
         return f"{words}：{WORDING[reason].zh}"
     return words
-
-
-def _value(value: Any) -> str:
-    known = VALUES.get(value) if isinstance(value, str | bool | None) else None
-    return known if known is not None else str(value)

@@ -15,6 +15,8 @@ from app.web.blueprint import asked_before, web
 from app.web.board import steady
 from app.web.board_figures import claims_page
 from app.web.claim_evidence import decisions_of, events_of, postings_of, rules_of
+from app.web.desk_claim_offers import DEED_FIELDS, deeds_of
+from app.web.forms import Form
 from app.web.progress import steps_of, who_acts
 from app.web.trade_in_record import read_record
 from registry.trade_ins import TradeIn
@@ -67,7 +69,12 @@ def find_claim() -> AnyResponse:
 @web.get("/board/claims/<int:position>", endpoint="claim")
 @requires(*STAFF)
 def claim_page(position: int) -> str:
-    """One claim: facts, rules with evidence, ledger rows, events, decisions, payout."""
+    """One claim: facts, rules with evidence, ledger rows, events, decisions, payout, and what may be done."""
+    return show_claim(position, Form(fields=DEED_FIELDS))
+
+
+def show_claim(position: int, form: Form) -> str:
+    """Return a claim's page; ``form`` is the deed that was refused on it, empty where none was."""
     if position >= 2**63:
         abort(404)
     steady()
@@ -88,6 +95,8 @@ def claim_page(position: int) -> str:
         now=who_acts(record, "bureau"),
         attempt_words=ATTEMPT.words,
         problem_words=problem_words,
+        form=form,
+        deeds=deeds_of(record),
     )
 
 

@@ -1,4 +1,4 @@
-"""The public pages: the stage as it stands, may my bike be traded in, where to go."""
+"""The public pages: the stage as it stands, and may my bike be traded in."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from app.web.place import place_of
 from app.web.remembered import remembered
 from app.web.stage_card import stage_card
 from registry.base import Refusal
-from registry.dealers import Dealer, list_points
+from registry.dealers import Dealer
 from subsidy.live import LiveState
 from subsidy.programme import ProgrammeNotFound
 
@@ -81,22 +81,6 @@ def check() -> tuple[str, int] | str:
         form.refuse(refusal)
         return render_template("check.html", form=form, answer=None), 422
     return render_template("check.html", form=Form(fields=form.fields), answer=answer)
-
-
-@web.get("/points")
-@public
-def points() -> Response:
-    """The licensed points, by sub-district."""
-    wanted = request.args.get("sub_district", "").strip()[:32]
-    districts = sub_districts()
-    body = render_template(
-        "points.html",
-        points=list_points(session=db.session(), sub_district=wanted or None),
-        districts=districts,
-        total=sum(number for _, number in districts),
-        sub_district=wanted,
-    )
-    return tagged(body)
 
 
 def sub_districts() -> list[tuple[str, int]]:

@@ -48,7 +48,7 @@ def my_trade_ins() -> AnyResponse | str:
 @requires("owner")
 def my_trade_in(reference: str) -> str:
     """One own trade-in: place, who waits for whom, steps, wallet, receipt, messages."""
-    record = _find(reference)
+    record = find_own(reference)
     return _page(record, Form(fields=("wallet_id",)))
 
 
@@ -56,7 +56,7 @@ def my_trade_in(reference: str) -> str:
 @requires("owner")
 def my_trade_in_live(reference: str) -> AnyResponse:
     """The part of the own trade-in's page that changes by itself."""
-    return tagged(render_template("own_progress.html", **_progress(_find(reference))))
+    return tagged(render_template("own_progress.html", **_progress(find_own(reference))))
 
 
 @web.get("/my/<reference>/wallet", endpoint="wallet_address")
@@ -70,7 +70,7 @@ def back_from_wallet(reference: str) -> AnyResponse:
 @requires("owner")
 def take_wallet(reference: str) -> AnyResponse | tuple[str, int]:
     """Check the wallet with the bank and take it; what was typed is kept when the bank says no."""
-    record = _find(reference)
+    record = find_own(reference)
     form = Form.read("wallet_id")
     form.text("wallet_id", "还没有填钱包编号。")
     if form.errors:
@@ -100,7 +100,7 @@ def take_wallet(reference: str) -> AnyResponse | tuple[str, int]:
     except Refusal as refusal:
         db.session.rollback()
         form.refuse(refusal)
-        return _page(_find(reference), form.renewed()), status_of(refusal)
+        return _page(find_own(reference), form.renewed()), status_of(refusal)
 
 
 def _own() -> list[TradeIn]:
@@ -112,7 +112,8 @@ def _own_bikes() -> list[dict[str, str]]:
     return [{"plate_no": row.plate_no, "brand": row.brand, "word": FILED_BIKE.words[row.state]} for row in rows]
 
 
-def _find(reference: str) -> Record:
+def find_own(reference: str) -> Record:
+    """Return one of the caller's own trade-ins; raises TradeInNotFound."""
     return _read(get_trade_in(session=db.session(), reference=reference, reach=reach_of(caller())))
 
 

@@ -26,14 +26,18 @@ from app.web.trade_in_record import PHOTO_WORDS, Record, read_record
 from registry.base import Refusal
 from registry.bikes import Bike
 from registry.dealers import DEALER, Dealer
+from registry.destruction import overdue_destructions
 from registry.opening import PoliceDisagree, open_trade_in
 from registry.receiving import add_photo
 from registry.stocking import list_stock
 from registry.trade_ins import PHOTO_KINDS, TRADE_IN, TradeIn, TradeInPhoto, get_trade_in
+from subsidy.corrections import waiting_for_correction
 
 A_PAGE = 20
 OPENING_FIELDS = ("plate_no", "owner_name", "owner_id_no", "owner_phone")
 TYPED_INCOMPLETE = 422
+# A dealer that is not licensed yet begins with what is due on its way there.
+ON_THE_WAY = ("applied", "accepted", "committed", "trained", "enrolled", "expired")
 STOPPED = "stopped"  # a flashed sentence that is no good news
 
 
@@ -61,6 +65,9 @@ def point() -> str:
         empty_text=EMPTY[chosen][1],
         done_today=_done_today(dealer),
         in_stock=count_stock(dealer),
+        to_correct=len(waiting_for_correction(session=db.session(), reach=reach_of(caller()))),
+        overdue=len(overdue_destructions(session=db.session(), now=business_now(), dealer_id=dealer.id)),
+        on_the_way=dealer.state in ON_THE_WAY,
     )
 
 
@@ -88,6 +95,7 @@ def take_open() -> AnyResponse | tuple[str, int]:
                 dealer_id=own_dealer().id,
                 actor=caller().actor,
                 now=business_now(),
+                most_overdue=settings().most_overdue,
                 **form.values,
             )
         except PoliceDisagree as disagreed:
@@ -115,7 +123,7 @@ def take_open() -> AnyResponse | tuple[str, int]:
 @requires("dealer")
 def trade_in_page(reference: str) -> str:
     """One trade-in: the step due now as a form, then the way."""
-    record = _read(reference)
+    record = read_own(reference)
     step = STEPS.get(due_step(record) or "")
     return _page(record, Form(fields=step.fields if step else ()))
 
@@ -124,7 +132,7 @@ def trade_in_page(reference: str) -> str:
 @requires("dealer")
 def trade_in_live(reference: str) -> AnyResponse:
     """Who is being waited for now, for the page that is already open; a way on once it is the point's turn."""
-    record = _read(reference)
+    record = read_own(reference)
     now = who_acts(record, "point")
     moved_on = due_step(record) is not None or record.claim is not None
     return tagged(render_template("point_now.html", record=record, now=now, moved_on=moved_on, as_of=business_now()))
@@ -134,7 +142,7 @@ def trade_in_live(reference: str) -> AnyResponse:
 @requires("dealer")
 def take_photos(reference: str) -> AnyResponse | tuple[str, int]:
     """Keep the pictures that were chosen, each by itself: one that is refused does not lose the others."""
-    _read(reference)
+    read_own(reference)
     form = Form(fields=PHOTO_KINDS)
     kept = 0
     for kind in PHOTO_KINDS:
@@ -156,9 +164,9 @@ def take_photos(reference: str) -> AnyResponse | tuple[str, int]:
             db.session.rollback()
             form.refuse(refusal, image=kind)
     if not kept and not form.errors:
-        form.blame(next(iter(_read(reference).photos_missing), None), "还没有选照片。")
+        form.blame(next(iter(read_own(reference).photos_missing), None), "还没有选照片。")
     if form.errors:
-        return _page(_read(reference), form), TYPED_INCOMPLETE
+        return _page(read_own(reference), form), TYPED_INCOMPLETE
     flash(f"存好了 {kept} 张。")
     return redirect(url_for("web.point_trade_in", reference=reference), 303)
 
@@ -177,7 +185,7 @@ def back_from_step(reference: str, step: str) -> AnyResponse:
 def take_step(reference: str, step: str) -> AnyResponse | tuple[str, int]:
     """Take one step of the trade-in; what was typed is kept where it is refused."""
     chosen = STEPS.get(step) or abort(404)
-    _read(reference)
+    read_own(reference)
     form = Form.read(*chosen.fields)
 
     def work() -> str:
@@ -201,7 +209,7 @@ def take_step(reference: str, step: str) -> AnyResponse | tuple[str, int]:
         status = status_of(refusal)
         form.refuse(refusal, **SALE_NAMES)
     db.session.rollback()
-    return _page(_read(reference), form.renewed()), status
+    return _page(read_own(reference), form.renewed()), status
 
 
 @web.get("/point/trade-ins/<reference>/photos/<kind>", endpoint="point_photo")
@@ -239,7 +247,8 @@ def _done_today(dealer: Dealer) -> int:
     return db.session.scalar(query) or 0
 
 
-def _read(reference: str) -> Record:
+def read_own(reference: str) -> Record:
+    """Return one of the point's own trade-ins; raises TradeInNotFound."""
     trade_in = get_trade_in(session=db.session(), reference=reference, reach=reach_of(caller()))
     return read_record(session=db.session(), keyring=keyring(), trade_in=trade_in)
 

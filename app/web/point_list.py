@@ -6,14 +6,15 @@ from sqlalchemy import ColumnElement, case, func, select
 from sqlalchemy.orm import Session
 
 from registry.trade_ins import TradeIn
-from subsidy.claims import Claim
+from subsidy.claims import Claim, Decision
+from subsidy.faults import FAULTS, OWNER_NAME
 from subsidy.payouts import Payout
 
 TABS = {"point": "等我", "police": "等交警", "owner": "等车主", "bureau": "等局里", "over": "已办完"}
 EMPTY = {
     "point": ("没有等您的", "登记一辆旧车，就从这里开始。"),
     "police": ("没有等交警的", "申请注销或者申请新号牌以后，会列在这里。"),
-    "owner": ("没有等车主的", "办完了还没填收款钱包的，会列在这里。"),
+    "owner": ("没有等车主的", "办完了还没填收款钱包的、要车主更正的，会列在这里。"),
     "bureau": ("没有等局里的", "要局里核对的，会列在这里。"),
     "over": ("还没有办完的", "办完一单，这里就多一单。"),
 }
@@ -22,10 +23,20 @@ STEPS_OF_THE_POLICE = ("cancel_requested", "plate_applied")
 
 
 def _tab() -> ColumnElement[str]:
+    fault = (
+        select(Decision.fault)
+        .where(Decision.programme_id == Claim.programme_id, Decision.position == Claim.position)
+        .order_by(Decision.event_no.desc())
+        .limit(1)
+        .correlate(Claim)
+        .scalar_subquery()
+    )
     return case(
         (TradeIn.state.in_(STEPS_OF_THE_POINT), "point"),
         (TradeIn.state.in_(STEPS_OF_THE_POLICE), "police"),
         (Payout.state == "awaiting_wallet", "owner"),
+        ((Claim.state == "held") & (fault == OWNER_NAME), "owner"),
+        ((Claim.state == "held") & fault.in_(tuple(FAULTS)), "point"),
         ((Payout.state == "frozen") | (Claim.state == "held"), "bureau"),
         else_="over",
     )

@@ -6,7 +6,9 @@ from flask import flash, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.access import requires
+from app.api.documents import LOCAL
 from app.auth import caller
+from app.context import business_now
 from app.db import db
 from app.errors import status_of
 from app.web.blueprint import web
@@ -15,7 +17,7 @@ from app.web.point import TYPED_INCOMPLETE, count_stock, own_dealer
 from app.web.sending import send_once
 from registry.base import Refusal
 from registry.codes import vehicle_code_in_certificate
-from registry.compliance import STANDARDS
+from registry.compliance import known_standards
 from registry.stocking import NewBike, list_stock, stock_in
 
 FIELDS = (
@@ -49,7 +51,13 @@ def take_stock() -> AnyResponse | tuple[str, int]:
     form = Form.read(*FIELDS)
 
     def work() -> str:
-        bike = stock_in(session=db.session(), dealer_id=own_dealer().id, bike=_typed(form), actor=caller().actor)
+        bike = stock_in(
+            session=db.session(),
+            dealer_id=own_dealer().id,
+            bike=_typed(form),
+            actor=caller().actor,
+            today=business_now().astimezone(LOCAL).date(),
+        )
         flash(f"入库了，赋码 {bike.registration_code}。")
         return url_for("web.point_stock")
 
@@ -77,8 +85,6 @@ def _typed(form: Form) -> NewBike:
     form.text("model", "还没有填品牌型号。", longest=64)
     form.text("standard", "还没有选执行标准。")
     form.text("battery_kind", "还没有选电池种类。")
-    if form.value("standard") and form.value("standard") not in STANDARDS:
-        form.blame("standard", "没有这个标准。")
     if form.value("battery_kind") and form.value("battery_kind") not in dict(BATTERIES):
         form.blame("battery_kind", "没有这种电池。")
     address = "//" in form.value("certificate") or "?" in form.value("certificate")
@@ -118,7 +124,7 @@ def _page(form: Form) -> str:
         "point_stock.html",
         dealer=dealer,
         form=form,
-        standards=[(standard, standard) for standard in STANDARDS],
+        standards=[(standard, standard) for standard in known_standards(session=db.session())],
         batteries=BATTERIES,
         stock=list_stock(session=db.session(), dealer_id=dealer.id, limit=SHOWN),
         in_stock=count_stock(dealer),

@@ -9,6 +9,7 @@ from typing import Literal
 from app.web.trade_in_record import PHOTO_WORDS, Record
 from app.web.wording import count, moment, stage_name, yuan
 from subsidy.eligibility import WORDING
+from subsidy.faults import FAULTS, OWNER_NAME
 from subsidy.payouts import problem_words
 
 Party = Literal["point", "owner", "police", "bank", "bureau", "queue", "nobody"]
@@ -68,7 +69,9 @@ def _tag(party: Party, kind: str, reader: Reader, title: str) -> str:
 def _told(record: Record, reader: Reader) -> tuple[Party, str, tuple[str, ...]]:
     if record.trade_in.state == "completed":
         party, title, lines = _after_completion(record)
-        return party, title, lines if reader == "owner" else tuple(line.replace("您", "车主") for line in lines)
+        if reader == "owner":
+            return party, title, lines
+        return party, title.replace("您", "车主"), tuple(line.replace("您", "车主") for line in lines)
     told = _before_completion(record)
     if reader == "owner" and told[0] == "point":
         refused = (record.trade_in.refusal,) if record.trade_in.refusal else ()
@@ -125,15 +128,31 @@ def _after_completion(record: Record) -> tuple[Party, str, tuple[str, ...]]:
         return "nobody", "手续全部办完", ("办完的时候没有补贴活动，所以没有补贴。",)
     if claim.state == "waiting":
         ahead = f"前面还有 {count(record.ahead)} 人。" if record.ahead else "您排在最前面。"
+        if record.faults:
+            return _to_correct(record)
         return "queue", "已排上队，等名额", (f"{ahead}有了名额按序号补，序号不会变。", "您现在不用做什么。")
     if claim.state == "held":
-        return "bureau", "有一处要更正，名额给您留着", ("局里正在核对，序号和名额都保留。",)
+        if record.faults:
+            return _to_correct(record)
+        return "bureau", "局里正在核对", ("序号、名额和金额都给您留着。", "您现在不用做什么，有了结果发短信告诉您。")
     if claim.state == "declined":
         known = WORDING.get(claim.reason or "")
-        return "nobody", "这一笔没有补贴", (known.zh if known else "不符合活动规定。", "觉得不对，请拨打 12345 反映。")
+        return "nobody", "这一笔没有补贴", (known.zh if known else "不符合活动规定。", "觉得不对，可以申诉。")
     if claim.state in ("returned", "forfeited"):
         return "nobody", "补贴已经退回", ("新车已退，或者过了领取期限。",)
     return _payout(record)
+
+
+def _to_correct(record: Record) -> tuple[Party, str, tuple[str, ...]]:
+    words = [FAULTS[fault.code] for fault in record.faults]
+    title = "有一处要更正，序号给您留着" if len(words) == 1 else f"有 {len(words)} 处要更正，序号给您留着"
+    if record.correct_by is not None:
+        term = f"请在 {moment(record.correct_by)} 以前更正好。到期没有更正，名额就给后面的人。"
+    else:
+        term = "排队的时候就可以更正，轮到您时不耽误。"
+    # Only what stands on the owner's own card is the owner's to copy; the rest is on the bike, at the point.
+    party: Party = "owner" if all(fault.code == OWNER_NAME for fault in record.faults) else "point"
+    return party, title, (*(f"{word.zh}。" for word in words), term)
 
 
 def _payout(record: Record) -> tuple[Party, str, tuple[str, ...]]:
@@ -182,6 +201,8 @@ def steps_of(record: Record) -> tuple[Step, ...]:
             f"交警　序号 {count(claim.position)}" if claim else "",
         ),
     ]
+    if record.faults:
+        done.append(("更正录错的地方", None, ""))
     if not declined:
         wallet, attempt = record.wallet, record.attempts[-1] if record.attempts else None
         sent = attempt.sent_at if attempt and attempt.state != "rejected" else None

@@ -90,7 +90,7 @@ def _say(live: LiveState, stage: LiveStage | None) -> tuple[bool, str, tuple[str
     if live.ended:
         return False, "补贴活动已经结束", ("现在办完的淘汰置换没有补贴。已经给予的补贴照常发放。",)
     if live.paused:
-        return False, "补贴活动暂停中", ("暂停期间办完的照样取得序号，恢复以后按序号补。",)
+        return False, "补贴活动暂停中", (*_why_paused(live), "暂停期间办完的照样取得序号，恢复以后按序号补。")
     if stage is None:
         return False, "最后一个阶段已经截止", ("截止以前办完的，正在按序号算完。现在办完的没有补贴。",)
     if live.current is None:
@@ -98,6 +98,10 @@ def _say(live: LiveState, stage: LiveStage | None) -> tuple[bool, str, tuple[str
     if stage.places_left == 0:
         return False, f"{stage_name(stage.number)}名额已经用完", _run_out(live, stage)
     return True, f"{stage_name(stage.number)}，正在进行", (f"{until(stage.closes_at)} 结束。",)
+
+
+def _why_paused(live: LiveState) -> tuple[str, ...]:
+    return (f"{moment(live.pause.since)} 起暂停：{live.pause.zh}",) if live.pause else ()
 
 
 def _not_open(live: LiveState, stage: LiveStage) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -15,9 +16,12 @@ from registry.people import Person, mask_name, open_name
 from registry.plates import Plate
 from registry.receiving import PHOTO_WORDS
 from registry.sealing import Keyring
-from registry.trade_ins import PHOTO_KINDS, TradeIn, photo_kinds
+from registry.trade_ins import PHOTO_KINDS, Reach, TradeIn, photo_kinds
 from subsidy.claims import Claim
+from subsidy.corrections import open_faults
+from subsidy.faults import Fault
 from subsidy.payouts import Payout, PayoutAttempt
+from subsidy.standing import read_claim
 from subsidy.wallets import Wallet, current_wallet
 
 __all__ = ["PHOTO_WORDS", "Record", "masked", "read_record"]
@@ -25,7 +29,10 @@ __all__ = ["PHOTO_WORDS", "Record", "masked", "read_record"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One trade-in with what hangs on it. ``ahead`` counts the claims that wait before this one."""
+    """One trade-in with what hangs on it. ``ahead`` counts the claims that wait before this one.
+
+    ``faults`` is what has to be corrected until ``correct_by``, which is None while the claim waits in the line.
+    """
 
     trade_in: TradeIn
     old_bike: FiledBike
@@ -40,6 +47,8 @@ class Record:
     wallet: Wallet | None
     photos: frozenset[str]
     ahead: int
+    faults: tuple[Fault, ...]
+    correct_by: datetime | None
 
     @property
     def photos_missing(self) -> tuple[str, ...]:
@@ -51,6 +60,7 @@ def read_record(*, session: Session, keyring: Keyring, trade_in: TradeIn) -> Rec
     """Read everything shown about one trade-in."""
     claim = session.scalar(select(Claim).where(Claim.trade_in_id == trade_in.id))
     payout = session.scalar(select(Payout).where(Payout.trade_in_id == trade_in.id))
+    faults, correct_by = _to_correct(session, trade_in, claim)
     return Record(
         trade_in=trade_in,
         old_bike=session.get_one(FiledBike, trade_in.filed_bike_id),
@@ -65,6 +75,8 @@ def read_record(*, session: Session, keyring: Keyring, trade_in: TradeIn) -> Rec
         wallet=current_wallet(session=session, trade_in_id=trade_in.id),
         photos=frozenset(photo_kinds(session=session, trade_in_id=trade_in.id)),
         ahead=_ahead(session, claim),
+        faults=faults,
+        correct_by=correct_by,
     )
 
 
@@ -87,3 +99,11 @@ def _ahead(session: Session, claim: Claim | None) -> int:
         Claim.programme_id == claim.programme_id, Claim.state == "waiting", Claim.position < claim.position
     )
     return session.scalar(query) or 0
+
+
+def _to_correct(session: Session, trade_in: TradeIn, claim: Claim | None) -> tuple[tuple[Fault, ...], datetime | None]:
+    if claim is None or claim.state not in ("held", "waiting"):
+        return (), None
+    standing = read_claim(session=session, reference=trade_in.reference, reach=Reach())
+    faults = open_faults(session=session, standing=standing)
+    return faults, standing.decision.expires_at if faults else None

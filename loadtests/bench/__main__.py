@@ -7,14 +7,25 @@ import importlib
 import json
 import sys
 
-BENCHMARKS = {"claim": "loadtests.bench.claims", "import": "loadtests.bench.imports"}
+BENCHMARKS = {
+    "allocate": "loadtests.bench.allocation",
+    "claim": "loadtests.bench.claims",
+    "import": "loadtests.bench.imports",
+    "payout": "loadtests.bench.payouts",
+    "verify": "loadtests.bench.verification",
+}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m loadtests.bench", description=__doc__)
     parser.add_argument("name", choices=sorted(BENCHMARKS))
-    name = parser.parse_args().name
-    outcome = importlib.import_module(BENCHMARKS[name]).run(progress=lambda words: print(words, file=sys.stderr))
+    parser.add_argument("--claims", type=int, help="verify alone: how many claims, 1,000,000 without it")
+    given = parser.parse_args()
+    if given.claims is not None and given.name != "verify":
+        parser.error("--claims belongs to verify")
+    sizes = {} if given.claims is None else {"claims": given.claims}
+    module = importlib.import_module(BENCHMARKS[given.name])
+    outcome = module.run(progress=lambda words: print(words, file=sys.stderr), **sizes)
     print(json.dumps(outcome), flush=True)
     return 0 if outcome["met"] else 1
 

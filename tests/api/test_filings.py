@@ -43,7 +43,7 @@ def staff(place: Place, settings: Settings) -> Api:
     ],
 )
 def test_a_filing_is_found_masked(staff: Api, place: Place, by: str, typed: str) -> None:
-    answer = staff.get("/api/filings", **{by: typed, "reason": REASON})
+    answer = staff.post("/api/filings/search", {by: typed, "reason": REASON})
 
     assert answer.status_code == 200, answer.text
     [filing] = answer.json["filings"]
@@ -68,12 +68,12 @@ def test_a_filing_is_found_masked(staff: Api, place: Place, by: str, typed: str)
 
 def test_nobody_found_is_an_empty_list(staff: Api) -> None:
     for query in ({"owner_name": "陈建"}, {"plate_no": "B000001"}, {"owner_phone": "13700137000"}):
-        assert staff.get("/api/filings", reason=REASON, **query).json == {"filings": [], "more": False}
+        assert staff.post("/api/filings/search", {"reason": REASON, **query}).json == {"filings": [], "more": False}
 
 
 def test_a_correction_shows_its_history(staff: Api, settings: Settings) -> None:
     bring(settings, CHEN._replace(brand="飞鸿"))
-    [filing] = staff.get("/api/filings", plate_no="B382617", reason=REASON).json["filings"]
+    [filing] = staff.post("/api/filings/search", {"plate_no": "B382617", "reason": REASON}).json["filings"]
     [change] = filing["changes"]
     assert filing["brand"] == "飞鸿"
     assert change.pop("at").endswith("+08:00")
@@ -82,7 +82,7 @@ def test_a_correction_shows_its_history(staff: Api, settings: Settings) -> None:
 
 def test_more_than_fifty_are_said(staff: Api, settings: Settings) -> None:
     bring(settings, *[CHEN._replace(plate_no=f"B4{number:05}", line=number + 2) for number in range(50)])
-    answer = staff.get("/api/filings", owner_name="陈建英", reason=REASON)
+    answer = staff.post("/api/filings/search", {"owner_name": "陈建英", "reason": REASON})
     assert (len(answer.json["filings"]), answer.json["more"]) == (50, True)
 
 
@@ -95,7 +95,7 @@ def test_a_search_names_one_thing_and_its_reason(staff: Api, place: Place) -> No
         ({"reason": REASON, "owner_phone": "12"}, {"owner_phone": "mobile_invalid"}),
     ]
     for query, told in cases:
-        answer = staff.get("/api/filings", **query)
+        answer = staff.post("/api/filings/search", query)
         assert (answer.status_code, faults(answer)) == (422, told), query
     searched = select(AuditEntry).where(AuditEntry.action == "filings.searched")
     assert place.district.session.scalars(searched).all() == []
@@ -104,5 +104,8 @@ def test_a_search_names_one_thing_and_its_reason(staff: Api, place: Place) -> No
 def test_points_and_owners_cannot_search(place: Place, point: Api) -> None:
     owner = place.as_role("owner", person_id=place.district.owner().person_id)
     for api in (point, owner):
-        assert api.get("/api/filings", plate_no="B382617", reason=REASON).status_code == 403
-    assert place.as_role("auditor").get("/api/filings", plate_no="B382617", reason=REASON).status_code == 200
+        assert api.post("/api/filings/search", {"plate_no": "B382617", "reason": REASON}).status_code == 403
+    assert (
+        place.as_role("auditor").post("/api/filings/search", {"plate_no": "B382617", "reason": REASON}).status_code
+        == 200
+    )

@@ -194,7 +194,7 @@ def stocking(**changed: Any) -> dict[str, Any]:
         ),
         ({"battery_code": "电池"}, {"battery_code": "code_invalid"}),
         ({"battery_kind": "coal"}, {"battery_kind": "not_a_choice"}),
-        ({"standard": "GB 1"}, {"standard": "not_a_choice"}),
+        ({"standard": "GB 1"}, {"standard": "standard_unknown"}),
         ({"made_on": "2026-02-30"}, {"made_on": "not_a_day"}),
         ({"made_on": "1/2/2026"}, {"made_on": "not_a_day"}),
         ({"weight_g": "54000"}, {"weight_g": "not_whole"}),
@@ -374,3 +374,23 @@ def test_other_content_other_methods_other_addresses(point: Api) -> None:
     assert "POST" in method.headers["Allow"]
     nowhere = point.get("/api/nothing")
     assert (nowhere.status_code, faults(nowhere)) == (404, {None: "not_found"})
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["dealer-applications/a%00b", "log/%00/head", "trade-ins/%00", f"payouts/{10**30}", f"payment-batches/{2**63}"],
+)
+def test_an_address_nothing_can_stand_under_is_404(place: Place, address: str) -> None:
+    answer = place.as_role("finance").get(f"/api/{address}")
+    assert answer.status_code == 404, answer.text
+
+
+def test_a_number_no_row_can_have_is_404(place: Place) -> None:
+    finance = place.as_role("finance")
+    ended = {"resolution": "settle_by_document", "finding": "已向银行核对过", "document_no": "HD-0001"}
+    for path, body in (
+        (f"payment-batches/{2**63}/approval", {"total_fen": 1}),
+        (f"payouts/{2**63}/resolution", ended),
+        (f"statement-lines/{2**63}/resolution", ended),
+    ):
+        assert finance.post(f"/api/{path}", body).status_code == 404, path

@@ -63,9 +63,11 @@ def test_every_field_and_a_phone_not_given(place: Place, owner: Owner) -> None:
 
 def test_other_roles_never(place: Place, owner: Owner, point: Any) -> None:
     path = f"/api/people/{owner.person_id}/unmaskings"
-    others = [place.as_role(role) for role in ROLES if role not in (*MAY_UNMASK, "owner", "dealer")]
+    others = [place.as_role(role) for role in ROLES if role not in (*MAY_UNMASK, "owner", "dealer", "auditor")]
     for api in (point, place.as_role("owner", person_id=owner.person_id), *others):
         assert faults(api.post(path, wanted())) == {None: "wrong_role"}
+    # An auditor opens what is locked after an erasure, and nothing else.
+    assert faults(place.as_role("auditor").post(path, wanted())) == {None: "unmasked_by_auditors_only"}
     assert looks(place) == []
 
 

@@ -6,7 +6,19 @@ from click.testing import CliRunner
 from app.cli import main
 from tests.app.test_config import production
 
-COMMANDS = ["up", "web", "scheduler", "plates-stub", "ecny-sandbox", "sms-sandbox", "db", "seed", "verify", "scenario"]
+COMMANDS = [
+    "up",
+    "assets",
+    "web",
+    "scheduler",
+    "plates-stub",
+    "ecny-sandbox",
+    "sms-sandbox",
+    "db",
+    "seed",
+    "verify",
+    "scenario",
+]
 
 
 def test_the_help_lists_every_command() -> None:

@@ -124,6 +124,23 @@ def test_earlier_trade_ins_go_in_by_command(
     out = capsys.readouterr().out
     assert "第 3 行「旧车号牌」：号牌号码「B00」不对。" in out
     assert "以前的淘汰置换，共 2 行：新增 1，" in out
+    with pytest.raises(CannotStart, match="overwrite"):
+        import_earlier(settings, listed, dry_run=True, problems=listed)
     listed.write_text("a,b\n1,2\n", encoding="utf-8")
     with pytest.raises(CannotStart, match="表头不对"):
         import_earlier(settings, listed, dry_run=False)
+
+
+@pytest.mark.parametrize("name", ["problems.xlsx", "problems.csv"])
+def test_the_problems_of_an_earlier_list_are_written_down(settings: Settings, tmp_path: Path, name: str) -> None:
+    listed, problems = tmp_path / "earlier.csv", tmp_path / name
+    listed.write_text("旧车号牌,新车整车编码,办结日期\nB000001,,2025-06-01\nB00,1,2025-06-01\n", encoding="utf-8")
+    assert import_earlier(settings, listed, dry_run=False, problems=problems) == 1
+    if name.endswith(".xlsx"):
+        header, row = load_workbook(problems).get_sheet_by_index(0).iter_rows()
+        assert header[:4] == ["旧车号牌", "新车整车编码", "办结日期", "原行号"]
+        assert row[:5] == ["B00", "1", "2025-06-01", "3", "未导入"]
+    else:
+        with problems.open(encoding="utf-8-sig", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        assert [(row["行"], row["code"]) for row in rows] == [("3", "plate_invalid"), ("3", "vehicle_code_invalid")]

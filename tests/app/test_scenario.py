@@ -8,13 +8,15 @@ import psycopg
 import pytest
 
 from app.config import Settings
-from app.scenario.expected import expected, fingerprint
+from app.scenario.expected import expected, expected_deeds, fingerprint
 from app.scenario.gongshu import run
-from app.scenario.ground import POINTS, filing_list
+from app.scenario.ground import filing_list
 from app.scenario.plan import make_plan
+from app.scenario.shops import POINTS
 
 SEED, TRADE_INS, FILINGS = 3, 100, 1_500
 COUNTS = "各阶段、各原因的笔数"
+DEALT = "更正、暂停、提前截止"
 PLACES = "每笔置换只有一个序号"
 BUDGET = "名额和预算从没有超过"
 MONEY = "收支相等"
@@ -25,11 +27,14 @@ BANK = "银行的账"
 TOLD = "该通知的车主都已通知"
 CASES = "没有待人工核对的事项"
 REPLAY = "逐笔重算"
+PUBLISHED = "公开日志"
+AN_AWARD = """(SELECT min(leaf) FROM log_leaf WHERE entry LIKE '%"amount_fen":3000_,%"outcome":"award"%')"""
+FIRST_PAID = "(SELECT min(position) FROM ledger_posting WHERE kind = 'settled')"
 # What is done to the books, what undoes it, and which checks have to see it.
 HURTS: tuple[tuple[str, str, set[str]], ...] = (
     (
-        "UPDATE ledger_posting SET amount_fen = amount_fen + 1 WHERE kind = 'settled' AND position = 2",
-        "UPDATE ledger_posting SET amount_fen = amount_fen - 1 WHERE kind = 'settled' AND position = 2",
+        f"UPDATE ledger_posting SET amount_fen = amount_fen + 1 WHERE kind = 'settled' AND position = {FIRST_PAID}",
+        f"UPDATE ledger_posting SET amount_fen = amount_fen - 1 WHERE kind = 'settled' AND position = {FIRST_PAID}",
         {BUDGET, MONEY, REPLAY},
     ),
     (
@@ -62,6 +67,26 @@ HURTS: tuple[tuple[str, str, set[str]], ...] = (
         "DELETE FROM staff_case WHERE kind = 'made_by_hand'",
         {CASES},
     ),
+    (
+        "UPDATE return_case SET decided_by = opened_by || '' WHERE state = 'repaid'",
+        "UPDATE return_case SET decided_by = 'account:0' WHERE state = 'repaid'",
+        {DEALT},
+    ),
+    (
+        "UPDATE repayment SET amount_fen = amount_fen - 1",
+        "UPDATE repayment SET amount_fen = amount_fen + 1",
+        {DEALT, ARRIVED, BANK},
+    ),
+    (
+        "UPDATE statement_line SET resolved_at = NULL WHERE found_by IS NOT NULL",
+        "UPDATE statement_line SET resolved_at = now() WHERE found_by IS NOT NULL",
+        {DEALT},
+    ),
+    (
+        f"UPDATE log_leaf SET entry = replace(entry, ':30000', ':30001') WHERE leaf = {AN_AWARD}",
+        f"UPDATE log_leaf SET entry = replace(entry, ':30001', ':30000') WHERE leaf = {AN_AWARD}",
+        {PUBLISHED, REPLAY},
+    ),
     ("DELETE FROM claim WHERE position = 3", "SELECT 1", {COUNTS, PLACES, REPLAY}),
 )
 
@@ -69,7 +94,7 @@ HURTS: tuple[tuple[str, str, set[str]], ...] = (
 def broken(shown: str) -> set[str]:
     """The rules that a printed verdict calls broken."""
     lines = [line.removeprefix("✗ ") for line in shown.splitlines() if line.startswith("✗ ")]
-    names = (COUNTS, PLACES, BUDGET, MONEY, ORDER, ARRIVED, STATEMENTS, BANK, TOLD, CASES, REPLAY)
+    names = (COUNTS, DEALT, PUBLISHED, PLACES, BUDGET, MONEY, ORDER, ARRIVED, STATEMENTS, BANK, TOLD, CASES, REPLAY)
     return {name for name in names if any(line.startswith(name) for line in lines)}
 
 
@@ -105,4 +130,4 @@ def wanted_fingerprint() -> str:
     """What the seed alone says, reckoned without running anything."""
     filings = filing_list(seed=SEED, count=FILINGS)
     plan = make_plan(seed=SEED, trade_ins=TRADE_INS, points=POINTS, filings=filings, count=FILINGS)
-    return fingerprint(expected(plan))
+    return fingerprint(expected(plan), expected_deeds(plan))

@@ -10,11 +10,21 @@ import pytest
 from app.clients.ecny.scenarios import MAGIC
 from app.clients.faults import Fault
 from app.clients.plates import scenarios
-from app.scenario.expected import LINES, WAVES_OF, differences, expected, fingerprint
-from app.scenario.ground import POINTS, filing_list
+from app.scenario.expected import (
+    DEALT_WITH,
+    LINES,
+    WAVES_OF,
+    deeds_differing,
+    differences,
+    expected,
+    expected_deeds,
+    fingerprint,
+)
+from app.scenario.ground import filing_list
 from app.scenario.owners import CUT_OFF, SURELY_TOO_LONG_AGO, SURELY_YOUNG_ENOUGH
-from app.scenario.plan import ENDED_BY_STAFF, Plan, WalletPlan, make_plan
-from app.scenario.sizes import Deed, Kind, Sizes, Wave
+from app.scenario.plan import ENDED_UNPAID, UNANSWERED, Plan, WalletPlan, make_plan
+from app.scenario.shops import POINTS
+from app.scenario.sizes import DEED_ON, Deed, Kind, Sizes, Wave
 from app.startup import CannotStart
 from registry.codes import clean_vehicle_code
 
@@ -35,7 +45,7 @@ def test_the_same_seed_plans_the_same(plan: Plan) -> None:
     again, other = planned(7), planned(8)
     assert again.trade_ins == plan.trade_ins
     assert other.trade_ins != plan.trade_ins
-    assert fingerprint(expected(again)) == fingerprint(expected(plan))
+    assert fingerprint(expected(again), expected_deeds(again)) == fingerprint(expected(plan), expected_deeds(plan))
 
 
 def test_each_trade_in_has_what_its_kind_needs(plan: Plan) -> None:
@@ -71,8 +81,10 @@ def test_vehicle_codes_are_right_and_late_ones_are_late(plan: Plan) -> None:
 def test_wallets_end_well_or_belong_to_who_gives_the_bike_back(plan: Plan) -> None:
     assert {each.magic for each in plan.trade_ins} - {None} <= MAGIC.keys()
     for each in plan.trade_ins:
-        assert (each.wallet is WalletPlan.NEVER) == (each.deed in ENDED_BY_STAFF)
-        assert each.deed is None or each.wallet in (WalletPlan.NEVER, WalletPlan.AFTER)
+        assert (each.wallet is WalletPlan.NEVER) == (each.deed in ENDED_UNPAID)
+        paid_first = each.deed is Deed.REPAY_IN_SECOND
+        assert (each.wallet is WalletPlan.BEFORE and each.magic is None) or not paid_first
+        assert each.deed is None or paid_first or each.wallet in (WalletPlan.NEVER, WalletPlan.AFTER)
     assert {each.wallet for each in plan.trade_ins} == set(WalletPlan)
 
 
@@ -81,12 +93,35 @@ def test_no_claim_waits_by_chance(whole: int) -> None:
     """Until the stage before has settled, what a stage has of its own is enough for who has come by then."""
     sizes = Sizes(whole)
     first, second, third = sizes.stages
-    early = sizes.waiting - sizes.deeds[Deed.RETURN_IN_FIRST] + sizes.sound(Wave.SECOND)
+    early = sizes.waiting - sizes.deeds[Deed.RETURN_IN_FIRST] + sizes.sound(Wave.SECOND, Wave.PAUSED)
     assert early <= min(second.places, second.budget_fen // second.amount_fen)
-    assert sizes.sound(Wave.FIRST) <= first.places
+    assert sizes.sound(Wave.FAULTY, Wave.FIRST) <= first.places
     assert sizes.sound(Wave.THIRD) <= min(third.places, third.budget_fen // third.amount_fen)
     assert sizes.short > sizes.deeds[Deed.RETURN_IN_THIRD]
     assert sizes.waiting > sizes.deeds[Deed.RETURN_IN_FIRST]
+
+
+@pytest.mark.parametrize("trade_ins", [100, 117, 400])
+def test_every_deed_finds_somebody(trade_ins: int) -> None:
+    small = make_plan(
+        seed=7, trade_ins=trade_ins, points=POINTS, filings=filing_list(seed=7, count=FILINGS), count=FILINGS
+    )
+    for deed, number in small.sizes.deeds.items():
+        about = small.with_deed(deed)
+        assert len(about) == number > 0, deed
+        assert {(each.wave, each.kind) for each in about} == {DEED_ON[deed]}
+    assert {each.deed for each in small.of(Wave.FAULTY)} == {Deed.CORRECT_IN_FIRST, Deed.EXPIRE_IN_FIRST}
+    unanswered = [each for each in small.trade_ins if each.magic in UNANSWERED]
+    assert len(unanswered) == small.sizes.unanswered
+    assert {each.magic for each in unanswered} == set(UNANSWERED)
+    assert {each.wallet for each in unanswered} == {WalletPlan.BEFORE}
+
+
+def test_bikes_that_change_hands_are_traded_in_by_the_buyer(plan: Plan) -> None:
+    for each in plan.trade_ins:
+        same = (each.filing.id_no, each.filing.owner_name) == (each.filed.id_no, each.filed.owner_name)
+        assert same == (each.kind is not Kind.TRANSFERRED)
+        assert each.filing.plate_no == each.filed.plate_no
 
 
 def test_the_whole_is_the_district_s_own_programme() -> None:
@@ -115,7 +150,18 @@ def test_a_count_that_is_off_by_one_is_named(plan: Plan, name: str) -> None:
         f"{name}.declined",
         f"{name}.awarded",
     ]
-    assert fingerprint(found) != fingerprint(wanted)
+    dealt = expected_deeds(plan)
+    assert fingerprint(found, dealt) != fingerprint(wanted, dealt)
+
+
+@pytest.mark.parametrize("name", DEALT_WITH)
+def test_a_deed_done_once_too_often_or_never_is_named(plan: Plan, name: str) -> None:
+    wanted = expected_deeds(plan)
+    assert deeds_differing(wanted, wanted) == []
+    assert wanted[name] > 0
+    for found in (wanted | {name: wanted[name] + 1}, {key: wanted[key] for key in wanted if key != name}):
+        assert [sentence.partition(":")[0] for sentence in deeds_differing(found, wanted)] == [name]
+    assert fingerprint(expected(plan), wanted | {name: 0}) != fingerprint(expected(plan), wanted)
 
 
 @pytest.mark.parametrize(("trade_ins", "filings"), [(99, 12_000), (400, 400), (400, 4_000)])

@@ -11,7 +11,7 @@ from app.clients.ecny.bank import Wallet
 from app.clients.ecny.scenarios import FAULTS, Scenario, StatementFault
 from app.clients.http import NumberReused
 from registry.base import PartnerSilent, PartnerUnavailable
-from subsidy.operator import StatementLine
+from subsidy.operator import StatementLine, lines_sha256
 
 DAY = date(2026, 6, 15)
 AFTER_THE_DAY = datetime(2026, 6, 15, 17, 0, tzinfo=UTC)  # 16 June 01:00 in Shanghai
@@ -80,6 +80,17 @@ def test_a_phone_wallet_takes_2000_yuan_a_payment_and_5000_a_day(bank, clock):
     clock.instant = datetime(2026, 6, 15, 16, 0, tzinfo=UTC)  # midnight in Shanghai: another day
     assert check(bank.partner, "W.phone").ok
     assert state("B6", 200_000) == ("settled", None)
+
+
+def test_a_phone_wallet_holds_10000_yuan(bank, clock):
+    for day in range(5):
+        clock.instant += timedelta(days=1)
+        assert pay(bank.partner, f"B{day}", "W.phone", 199_000).state == "settled"
+    clock.instant += timedelta(days=1)
+    full = pay(bank.partner, "B5", "W.phone", 5_001)
+    assert (full.state, full.reason) == ("rejected", "wallet_full")
+    assert pay(bank.partner, "B6", "W.phone", 5_000).state == "settled"
+    assert check(bank.partner, "W.phone").reason == "wallet_full"
 
 
 # -- transfers -------------------------------------------------------------------------------------------------------
@@ -247,6 +258,54 @@ def test_chance_spoils_some_days_and_only_at_the_first_asking(start_bank, clock)
     assert any(one is not None for one in spoilt)
     assert 8 < len(spoilt) < 32
     assert [chancy.statement(day) for day in days] == right
+
+
+def test_the_head_of_a_statement_is_told_without_its_lines(bank, clock):
+    pay(bank.partner, "B1", fen=30_000)
+    pay(bank.partner, "B2", "W.frozen", fen=20_000)
+    assert bank.partner.statement_totals(day=DAY) is None
+    clock.instant = AFTER_THE_DAY
+    totals = bank.partner.statement_totals(day=DAY)
+    assert (totals.day, totals.settled_count, totals.settled_fen) == (DAY, 1, 30_000)
+    assert totals == bank.partner.statement(day=DAY).totals()
+    lines = [StatementLine(bank_number="B2", amount_fen=20_000, state="rejected")]
+    lines.insert(0, StatementLine(bank_number="B1", amount_fen=30_000, state="settled"))
+    assert totals.sha256 == lines_sha256(lines) == lines_sha256(reversed(lines))
+
+
+@pytest.mark.parametrize("fault", [StatementFault.WRONG_TOTAL, StatementFault.MISSING_LINE, StatementFault.EXTRA_LINE])
+def test_a_spoilt_statement_shows_in_its_head(start_bank, clock, fault):
+    bank = start_bank(statement_faults={DAY: fault})
+    pay(bank.partner)
+    clock.instant = AFTER_THE_DAY
+    spoilt = bank.partner.statement_totals(day=DAY)
+    bank.bank.spoil_statement(DAY, None)
+    assert spoilt != bank.partner.statement_totals(day=DAY)
+
+
+def test_chance_spoils_the_head_and_the_lines_asked_for_after_it(start_bank, clock):
+    bank = start_bank(seed=2, fault_rate=1.0).bank
+    clock.instant = AFTER_THE_DAY + timedelta(days=20)
+    days = [DAY + timedelta(days=n) for n in range(20)]
+    spoilt = [day for day in days if bank.statement_totals(day) is not None]
+    assert spoilt
+    assert all(bank.statement(day).totals().settled_fen == 1 for day in spoilt)
+    assert all(bank.statement_totals(day).settled_fen == 0 for day in days)
+
+
+# -- the fund --------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_paid_is_missing_from_the_fund(start_bank, clock):
+    bank = start_bank(fund_fen=100_000)
+    pay(bank.partner, "B1", fen=30_000)
+    pay(bank.partner, "B2", "W.frozen", fen=20_000)
+    balance = bank.partner.fund_balance()
+    assert (balance.available_fen, balance.as_of) == (70_000, clock.instant)
+    bank.bank.fill_fund(5)
+    assert bank.partner.fund_balance().available_fen == 5
+    pay(bank.partner, "B3", fen=30_000)
+    assert bank.partner.fund_balance().available_fen == -29_995
 
 
 # -- memory ----------------------------------------------------------------------------------------------------------

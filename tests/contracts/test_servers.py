@@ -125,13 +125,15 @@ DEMO_DOORS = [
     ("plates", "POST", "/demo/release"),
     ("ecny", "POST", "/demo/wallets"),
     ("ecny", "POST", "/demo/statements"),
+    ("ecny", "POST", "/demo/fund"),
     ("sms", "GET", "/messages"),
 ]
 
 
 @pytest.mark.parametrize(("partner", "method", "path"), DEMO_DOORS)
 def test_demonstration_doors_are_closed_in_production(start, partner, method, path):
-    body = json.dumps([] if path.endswith(("plates", "wallets")) else {"day": "2026-06-15", "fault": "late"})
+    bodies = {"/demo/statements": {"day": "2026-06-15", "fault": "late"}, "/demo/fund": {"available_fen": 1}}
+    body = json.dumps(bodies.get(path, []))
     assert start(partner).open(path, method=method, data=body).status_code == 200
     answer = start(partner, production=True).open(path, method=method, data=body)
     assert (answer.status_code, answer.json["code"]) == (403, "demo_only")

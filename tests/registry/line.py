@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
+from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 from stdnum.cn import ric
@@ -12,6 +13,7 @@ from stdnum.cn import ric
 from app.clients.plates.fake import FakePolice
 from app.clients.plates.server import Options as PoliceOptions
 from app.district.pictures import made_picture
+from registry.bike_models import ModelFacts, keep_model
 from registry.bikes import Bike
 from registry.dealers import Dealer
 from registry.filings import FiledBike
@@ -23,6 +25,7 @@ from registry.stocking import NewBike, stock_in
 from registry.trade_ins import EVERYBODYS, TradeIn
 
 DISTRICT = "330105"
+LOCAL = ZoneInfo("Asia/Shanghai")
 KEY = b"a key shared by both sides of it"
 NOW = datetime(2026, 6, 20, 2, 0, tzinfo=UTC)
 PRICE = Price(list_price_fen=299_900, discount_fen=20_000, deduction_fen=10_000, paid_fen=269_900)
@@ -77,6 +80,7 @@ class District:
             trade_in_on=trade_in_on,
         )
         self.session.add(dealer)
+        self.certify(new_bike())
         self.session.commit()
         return dealer
 
@@ -116,14 +120,29 @@ class District:
         )
 
     def stock(self, dealer: Dealer, *, vehicle_code: str | None = None, **changed: object) -> Bike:
-        bike = stock_in(
-            session=self.session,
-            dealer_id=dealer.id,
-            bike=new_bike(vehicle_code=vehicle_code, **changed),
-            actor="account:1",
-        )
+        made = new_bike(vehicle_code=vehicle_code, **changed)
+        self.certify(made)
+        today = self.now.astimezone(LOCAL).date()
+        bike = stock_in(session=self.session, dealer_id=dealer.id, bike=made, actor="account:1", today=today)
         self.session.commit()
         return bike
+
+    def certify(self, bike: NewBike) -> None:
+        """Put the bike's model into the catalogue."""
+        facts = ModelFacts(
+            maker_code=bike.vehicle_code[:4],
+            name=bike.model,
+            ccc_no="2025011119000001",
+            standard=bike.standard,
+            valid_from=date(2020, 1, 1),
+            valid_until=date(2040, 12, 31),
+            battery_kind="lithium",
+            weight_g=54_000,
+            top_speed_m_h=25_000,
+            motor_w=400,
+            voltage_mv=48_000,
+        )
+        keep_model(session=self.session, facts=facts, actor="account:1")
 
     def trade_in(self, reference: str) -> TradeIn:
         """The trade-in as the database has it now."""

@@ -226,6 +226,7 @@ def test_the_frozen_evidence_is_what_the_police_said(district: District) -> None
         "plate_status": "normal",
         "plate_district": DISTRICT,
         "plate_owner_matches": True,
+        "police_name": "same",
     }
     assert trade_in.verified_at == trade_in.received_at == NOW
 

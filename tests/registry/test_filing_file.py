@@ -8,6 +8,7 @@ import pytest
 import xlsxwriter
 
 from app.district.filings import generate_filings, write_filings_csv
+from registry import filing_excel
 from registry.filing_file import EXCEL, FilingColumnsMissing, FilingFileUnreadable, look_through, read_rows
 from registry.filing_rows import Filing, FilingRow, RowChecker
 
@@ -130,4 +131,23 @@ def test_a_damaged_workbook_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "list.xls"
     path.write_bytes(content)
     with pytest.raises(FilingFileUnreadable, match="workbook"):
+        look_through(path)
+
+
+def test_a_workbook_that_unfolds_beyond_measure_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "list.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        book.add_worksheet().write_row(0, 0, HEADER.split(","))
+    monkeypatch.setattr(filing_excel, "_MOST_UNFOLDED_BYTES", 100)
+    with pytest.raises(FilingFileUnreadable, match="unfolded"):
+        look_through(path)
+
+
+def test_a_sheet_as_wide_and_long_as_can_be_is_refused_before_it_takes_the_process_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "list.xlsx"
+    with xlsxwriter.Workbook(str(path)) as book:
+        sheet = book.add_worksheet()
+        sheet.write_row(0, 0, HEADER.split(","))
+        sheet.write_string(1_048_575, 16_383, "x")
+    with pytest.raises(FilingFileUnreadable):
         look_through(path)

@@ -144,3 +144,23 @@ def test_any_text_in_any_cell_is_cleaned_or_refused_in_words(text: str) -> None:
 def _with_x() -> str:
     """A good number that ends in X, typed in small."""
     return next(number for number in map(id_number, range(1_000)) if number[-1] == "X").lower()
+
+
+@pytest.mark.parametrize(
+    ("field", "typed", "kept"),
+    [
+        ("filed_on", "330105199003070018", "「…」"),
+        ("filed_on", "13800138000", "「…」"),
+        ("filed_on", "陈建英", "「…」"),
+        ("filed_on", "2021\x00-03", "「2021-03」"),
+        ("frame_no", "33010519900307001X陈建英", "「……」"),
+        ("plate_no", "13800138000", "…"),
+        ("plate_no", "浙A12345", "浙A12345"),
+    ],
+)
+def test_a_finding_keeps_no_other_columns_data_and_nothing_unprintable(field: str, typed: str, kept: str) -> None:
+    outcome = CHECKER.check(GOOD._replace(**{field: typed}))
+    assert isinstance(outcome, list), outcome
+    said = "".join(refusal.message_zh for refusal in outcome if refusal.field == field)
+    assert kept in said, said
+    assert said.isprintable(), said

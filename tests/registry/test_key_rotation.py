@@ -6,7 +6,7 @@ import threading
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import Engine, delete, func, select, text
+from sqlalchemy import Engine, delete, func, insert, select, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from app.commands_keys import TABLES, run
@@ -14,9 +14,10 @@ from app.config import Settings
 from app.startup import CannotStart
 from migrations.tables import metadata
 from registry.audit import AuditEntry
-from registry.key_rotation import PEOPLE, keys_in_use, rotate
+from registry.key_rotation import BLOCK, PEOPLE, keys_in_use, rotate
 from registry.people import Person, know_person, open_id_number, open_name, open_phone
 from registry.sealing import Keyring, Unsealable
+from tests.registry.cutting import kill_at
 from tests.registry.line import id_number
 
 OLD, NEW, INDEX = bytes(range(32)), bytes(range(32, 64)), bytes(range(64, 96))
@@ -100,11 +101,12 @@ def test_a_second_run_changes_nothing(session: Session, engine: Engine) -> None:
     assert rotate(sessions=sessions, keyring=BOTH, tables=TABLES, actor="test").rotated["person"] == 5
     rows = session.execute(select(Person.id_sealed, Person.name_sealed).order_by(Person.id)).all()
     session.rollback()
-    assert rotate(sessions=sessions, keyring=BOTH, tables=TABLES, actor="test").rotated == {"person": 0, "wallet": 0}
+    nothing = dict.fromkeys((sealed.table.name for sealed in TABLES), 0)
+    assert rotate(sessions=sessions, keyring=BOTH, tables=TABLES, actor="test").rotated == nothing
     assert session.execute(select(Person.id_sealed, Person.name_sealed).order_by(Person.id)).all() == rows
     entries = session.scalars(select(AuditEntry)).all()
     assert [(entry.action, entry.detail["rotated"]) for entry in entries] == [
-        ("keys_rotated", {"person": 5, "wallet": 0})
+        ("keys_rotated", {**nothing, "person": 5})
     ]
 
 
@@ -144,3 +146,40 @@ def test_the_command(settings: Settings, session: Session, capsys: pytest.Captur
     session.execute(delete(Person))
     session.commit()
     assert run(rotating) == 0
+
+
+def test_a_killed_command_is_run_again(settings: Settings, session: Session) -> None:
+    """SIGKILL in the second thousand: what was rotated stays, the rest follows, nobody is split in two."""
+    keyring = settings.keyring
+    many = BLOCK + 300
+    rows = [
+        {
+            "id_index": keyring.index(id_number(serial), field="id_no"),
+            "id_sealed": keyring.seal(id_number(serial), field="id_no"),
+            "name_sealed": keyring.seal("陈建英", field="name"),
+            "phone_sealed": keyring.seal(f"138{serial:08d}", field="phone"),
+            "phone_index": keyring.index(f"138{serial:08d}", field="phone"),
+        }
+        for serial in range(many)
+    ]
+    session.execute(insert(Person), rows)
+    session.commit()
+    before = identities(session)
+    session.rollback()
+    ids = sorted(before)
+    old = settings.field_keys[1]
+    keys = f"2:{NEW.hex()},1:{old.hex()}"
+    where = {"table": "person", "event": "UPDATE", "when": f"NEW.id = {ids[BLOCK + 150]}"}
+    kill_at(settings, "-m", "app.cli", "keys", "rotate", **where, MAPAI_FIELD_KEYS=keys)
+    session.rollback()
+    assert keys_in_use(session=session, sealed=PEOPLE) == {1: 3 * 300, 2: 3 * BLOCK}
+    session.rollback()
+    assert run(replace(settings, field_keys={2: NEW, 1: old})) == 0
+    assert keys_in_use(session=session, sealed=PEOPLE) == {2: 3 * many}
+    assert identities(session) == before
+    alone = replace(settings, field_keys={2: NEW}).keyring
+    for person in session.scalars(select(Person)):
+        assert alone.index(open_id_number(person=person, keyring=alone), field="id_no") == person.id_index
+        assert open_name(person=person, keyring=alone) == "陈建英"
+    known = know_person(session=session, keyring=alone, id_no=id_number(7), name="陈建英", phone=None)
+    assert known in before

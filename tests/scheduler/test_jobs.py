@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, func, select, text
 from sqlalchemy.orm import Session
 
 from app import job_fence
@@ -26,12 +26,15 @@ from app.scheduler import Scheduler
 from registry.audit import oldest_unsealed_at
 from registry.base import PartnerUnavailable
 from registry.cases import Case
+from registry.filings import FiledBike
+from registry.import_jobs import ImportJob
 from registry.messages import Message
 from registry.trade_ins import TradeIn
 from subsidy.claims import QueueEvent
 from subsidy.payouts import BankStatement, Payout
 from tests.api.conftest import Api, Place, walk
 from tests.registry.line import Owner
+from tests.registry.test_import_jobs import filing, listed
 from tests.subsidy.payout_rows import Books
 
 PATIENCE_S = 20.0
@@ -243,3 +246,16 @@ def test_what_nobody_will_ask_for_again_is_forgotten(settings: Settings, place: 
     for table in ("sign_in_attempt", "first_answer"):
         assert one(engine, text(f"SELECT count(*) FROM {table}")) == 1
     scheduler._engine.dispose()
+
+
+def test_a_list_that_was_sent_is_read_by_the_scheduler(place: Place, engine: Engine, settings: Settings) -> None:
+    sent = place.as_role("operator").post(
+        "/api/filing-imports",
+        data={"file": (listed(filing(1), filing(2)), "list.csv")},
+        content_type="multipart/form-data",
+    )
+    assert sent.status_code == 202
+    with scheduling(settings, place.app.extensions["mapai.partners"]):
+        state = select(ImportJob.state).where(ImportJob.no == sent.json["no"])
+        eventually(lambda: one(engine, state) == "done")
+    assert one(engine, select(func.count()).select_from(FiledBike)) == 2

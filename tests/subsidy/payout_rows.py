@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -22,7 +23,15 @@ from registry.trade_ins import TradeIn
 from subsidy.claims import Decision
 from subsidy.dispatch import ask_next, pay_next
 from subsidy.ledger import add_to_balances, balances
-from subsidy.operator import PayoutOperator, Statement, TransferAnswer, WalletAnswer
+from subsidy.operator import (
+    FundBalance,
+    PayoutOperator,
+    Statement,
+    StatementTotals,
+    TransferAnswer,
+    WalletAnswer,
+)
+from subsidy.payment_batches import NothingToPay, approve_automatically, cut_batch, release_next
 from subsidy.payouts import Payout, PayoutAttempt
 from subsidy.programme import Programme
 from subsidy.wallets import Wallet, confirm_wallet
@@ -73,12 +82,28 @@ class ScriptedBank:
     def find_transfer(self, *, bank_number: str) -> TransferAnswer | None:
         return self.inner.find_transfer(bank_number=bank_number)
 
+    def fund_balance(self) -> FundBalance:
+        return self.inner.fund_balance()
+
+    def statement_totals(self, *, day: date) -> StatementTotals | None:
+        return self.inner.statement_totals(day=day)
+
     def statement(self, *, day: date) -> Statement | None:
         return self.inner.statement(day=day)
 
 
 class Crash(BaseException):
     """The process ends here."""
+
+
+def release(sessions: sessionmaker[Session], operator: PayoutOperator | None = None) -> None:
+    """Have everything that is owed approved, funded and released: what the bureau does before anything is sent."""
+    with sessions.begin() as session:
+        with suppress(NothingToPay):
+            cut_batch(session=session, actor="scheduler", threshold_fen=0, now=NOW)
+        approve_automatically(session=session, now=NOW)
+    while release_next(sessions=sessions, operator=operator or make_bank(), now=NOW) == "released":
+        pass
 
 
 class Books:
@@ -163,9 +188,15 @@ class Books:
             return payout.id
 
     def confirm(
-        self, trade_in_id: int, wallet_id: str, operator: PayoutOperator | None = None, *, actor: str = "account:1"
+        self,
+        trade_in_id: int,
+        wallet_id: str,
+        operator: PayoutOperator | None = None,
+        *,
+        actor: str | None = None,
+        released: bool = True,
     ) -> Wallet:
-        """The owner confirms a wallet."""
+        """The owner confirms a wallet; unless told otherwise the bureau releases what is owed then."""
         with self.sessions() as session:
             wallet = confirm_wallet(
                 session=session,
@@ -173,17 +204,19 @@ class Books:
                 operator=operator or make_bank(),
                 trade_in=session.get_one(TradeIn, trade_in_id),
                 wallet_id=wallet_id,
-                actor=actor,
+                actor=actor or f"account:{trade_in_id}",
                 now=NOW,
             )
             session.commit()
-            return wallet
+        if released:
+            release(self.sessions)
+        return wallet
 
-    def owed(self, wallet_id: str = "W1001", **kind: Any) -> int:
+    def owed(self, wallet_id: str = "W1001", *, released: bool = True, **kind: Any) -> int:
         """An awarded trade-in whose owner has confirmed this wallet; returns the payout's id."""
         trade_in_id = self.trade_in(**kind)
         payout_id = self.award(trade_in_id)
-        self.confirm(trade_in_id, wallet_id)
+        self.confirm(trade_in_id, wallet_id, released=released)
         return payout_id
 
     def pay(self, operator: PayoutOperator) -> str | None:

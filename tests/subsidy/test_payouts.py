@@ -1,12 +1,14 @@
 """The two tables of states: every edge there is, and no other."""
 
 from itertools import product
+from typing import get_args
 
 import pytest
 
 from registry.base import StepNotAllowed
 from registry.transitions import Transitions
-from subsidy.payouts import ATTEMPT, PAYOUT, PROBLEM_WORDS, problem_words
+from subsidy.operator import WalletRefusal
+from subsidy.payouts import ATTEMPT, BATCH, PAYOUT, PROBLEM_REMEDIES, PROBLEM_WORDS, problem_remedy, problem_words
 
 PAYOUT_EDGES = {
     ("awaiting_wallet", "confirm_wallet", "owed"),
@@ -21,6 +23,9 @@ PAYOUT_EDGES = {
     ("in_flight", "freeze", "frozen"),
     ("settled", "freeze", "frozen"),
     ("withdrawn", "freeze", "frozen"),
+    ("frozen", "settle_by_hand", "settled"),
+    ("frozen", "take_back", "awaiting_wallet"),
+    ("frozen", "end_by_hand", "withdrawn"),
 }
 ATTEMPT_EDGES = {
     ("sent", "accept", "sent"),
@@ -31,10 +36,26 @@ ATTEMPT_EDGES = {
     ("unknown", "settle", "settled"),
     ("unknown", "reject", "rejected"),
     ("unknown", "lose", "unknown"),
+    ("settled", "reject_by_hand", "rejected"),
+    ("rejected", "settle_by_hand", "settled"),
+}
+BATCH_EDGES = {
+    ("cut", "approve", "approved"),
+    ("cut", "approve_first", "half"),
+    ("cut", "cancel", "cancelled"),
+    ("half", "approve", "approved"),
+    ("half", "cancel", "cancelled"),
+    ("approved", "release", "released"),
+    ("approved", "lack", "short"),
+    ("approved", "cancel", "cancelled"),
+    ("short", "release", "released"),
+    ("short", "lack", "short"),
+    ("short", "cancel", "cancelled"),
+    ("released", "finish", "finished"),
 }
 
 
-@pytest.mark.parametrize(("table", "edges"), [(PAYOUT, PAYOUT_EDGES), (ATTEMPT, ATTEMPT_EDGES)])
+@pytest.mark.parametrize(("table", "edges"), [(PAYOUT, PAYOUT_EDGES), (ATTEMPT, ATTEMPT_EDGES), (BATCH, BATCH_EDGES)])
 def test_every_edge_leads_where_it_should_and_every_other_is_refused(
     table: Transitions, edges: set[tuple[str, str, str]]
 ) -> None:
@@ -53,3 +74,5 @@ def test_every_edge_leads_where_it_should_and_every_other_is_refused(
 def test_every_reason_of_the_bank_has_words_for_the_owner() -> None:
     assert {problem_words(problem) for problem in PROBLEM_WORDS} == set(PROBLEM_WORDS.values())
     assert problem_words("something_new") == "银行没有受理"
+    assert set(PROBLEM_REMEDIES) == set(PROBLEM_WORDS) >= set(get_args(WalletRefusal))
+    assert problem_remedy("something_new")

@@ -13,7 +13,7 @@ from subsidy.dispatch import open_attempt
 from subsidy.operator import Statement, StatementLine, TransferAnswer
 from subsidy.reconciliation import compare
 from subsidy.settlement import lose, record_answer
-from tests.subsidy.payout_rows import AMOUNT_FEN, DAY, NEXT_MORNING, NOW, Books, make_bank
+from tests.subsidy.payout_rows import AMOUNT_FEN, DAY, NEXT_MORNING, NOW, Books, make_bank, release
 
 PAYOUTS = 3
 WORDS = st.sampled_from(["send", "send", "lose", "accepted", "settled", "not_final", "rejected", "statement", "wallet"])
@@ -30,7 +30,8 @@ class World:
         self.conclusions = conclusions
         # Sending takes the payout owed longest, whoever's it is: what an earlier story left must not be taken.
         books.execute("UPDATE payout SET state = 'withdrawn' WHERE state = 'owed'")
-        self.payouts = [books.owed(f"W{number:04d}") for number in range(PAYOUTS)]
+        self.payouts = [books.owed(f"W{number:04d}", released=False) for number in range(PAYOUTS)]
+        release(books.sessions)
 
     def send(self) -> None:
         self.books.do(lambda session: open_attempt(session=session, keyring=self.books.keyring, now=NOW))

@@ -24,7 +24,7 @@ from subsidy.ledger_verification import verify
 from subsidy.payouts import Payout
 from subsidy.queue import append_event, create_programme
 from subsidy.wallets import confirm_wallet
-from tests.subsidy.payout_rows import make_bank
+from tests.subsidy.payout_rows import make_bank, release
 
 AMOUNT_FEN = 30_000
 
@@ -89,6 +89,7 @@ def _pay_everybody(settings: Settings, engine: Engine) -> None:
                 now=datetime.now(UTC),
             )
         session.commit()
+    release(sessions, bank)
     for _ in range(2):
         state = pay_next(sessions=sessions, operator=bank, keyring=settings.keyring, now=lambda: datetime.now(UTC))
         assert state == "settled"

@@ -10,9 +10,16 @@ from registry.audit import AuditEntry
 from registry.base import PartnerSilent, Refusal
 from registry.trade_ins import TradeIn
 from subsidy.operator import WalletAnswer
+from subsidy.wallet_checks import (
+    CHECKS_PER_ACCOUNT,
+    CHECKS_PER_TRADE_IN,
+    TooManyWalletChecks,
+    forget_wallet_checks,
+)
 from subsidy.wallets import (
     Wallet,
     WalletFrozen,
+    WalletFull,
     WalletInvalid,
     WalletNameMismatch,
     WalletNotNeeded,
@@ -27,7 +34,23 @@ from subsidy.wallets import (
 from tests.subsidy.payout_rows import NOW, Books, ScriptedBank, make_bank
 
 
-@pytest.mark.parametrize("typed", ["", "   ", "abc", "a b c d", "钱包一二三四", "x" * 69, "W10\n01", "W10\x0001"])
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "",
+        "   ",
+        "abc",
+        "a b c d",
+        "钱包一二三四",
+        "x" * 69,
+        "W100/1",
+        "W100'1",
+        "W1001<",
+        "Ｗ1001",
+        "W10\n01",
+        "W10\x0001",
+    ],
+)
 def test_what_cannot_be_a_wallet_is_refused_before_the_bank_is_asked(books: Books, typed: str) -> None:
     trade_in_id = books.trade_in()
     with pytest.raises(WalletInvalid) as refused:
@@ -36,7 +59,7 @@ def test_what_cannot_be_a_wallet_is_refused_before_the_bank_is_asked(books: Book
 
 
 def test_a_wallet_number_is_opaque() -> None:
-    assert clean_wallet_id("  W-1001.x/Y ") == "W-1001.x/Y"
+    assert clean_wallet_id("  W-1001.x_Y@b ") == "W-1001.x_Y@b"
     assert clean_wallet_id("x" * 68) == "x" * 68
 
 
@@ -47,6 +70,7 @@ def test_a_wallet_number_is_opaque() -> None:
         ("name_mismatch", WalletNameMismatch),
         ("frozen", WalletFrozen),
         ("tier_limit", WalletTierLimit),
+        ("wallet_full", WalletFull),
     ],
 )
 def test_each_reason_of_the_bank_is_said_in_words(books: Books, reason: str, refusal: type[Refusal]) -> None:
@@ -183,6 +207,28 @@ def test_one_wallet_for_two_people_opens_a_case(books: Books) -> None:
     assert books.cases() == []
     books.confirm(books.trade_in(), "W1001", bank)
     assert books.cases() == ["wallet_shared"]
+
+
+def test_an_account_may_have_so_many_wallets_checked_an_hour(books: Books) -> None:
+    """Counted by account and by trade-in, whatever the bank says."""
+    bank = ScriptedBank(make_bank())
+    trade_in_id = books.trade_in()
+    for number in range(CHECKS_PER_TRADE_IN):
+        with pytest.raises(WalletUnknown):
+            books.confirm(trade_in_id, f"W{number:04d}.unknown", bank, actor=f"account:{number}")
+    with pytest.raises(TooManyWalletChecks) as refused:
+        books.confirm(trade_in_id, "W1001", bank, actor="account:99")
+    assert 0 < refused.value.facts["retry_after_s"] <= 3600
+    other = books.trade_in()
+    checked = f"SELECT 'account:7', {trade_in_id} FROM generate_series(1, {CHECKS_PER_ACCOUNT})"
+    books.execute(f"INSERT INTO wallet_check (actor, trade_in_id) {checked}")
+    with pytest.raises(TooManyWalletChecks):
+        books.confirm(other, "W1001", bank, actor="account:7")
+    assert books.confirm(other, "W1001", bank, actor="account:8")
+    books.execute("UPDATE wallet_check SET at = at - interval '61 minutes'")
+    assert books.confirm(trade_in_id, "W1001", bank, actor="account:7")
+    books.execute("UPDATE wallet_check SET at = at - interval '1 day'")
+    assert books.do(lambda session: forget_wallet_checks(session=session)) > CHECKS_PER_ACCOUNT
 
 
 def together(acts: list[Callable[[], object]]) -> None:

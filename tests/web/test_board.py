@@ -12,6 +12,7 @@ from registry.accounts import Account
 from registry.audit import AuditEntry, record
 from registry.cases import open_case
 from subsidy.dispatch import pay_next
+from tests.subsidy.payout_rows import release
 from tests.web.markup import check_page
 from tests.web.scene import NOW, STAFF, Browser, Scene
 
@@ -26,6 +27,7 @@ def desk(running: Scene, point: Browser) -> Browser:
     wallet.sign_in("owner0")
     wallet.send(action="/wallet", wallet_id="W10001")
     sessions = sessionmaker(running.session.get_bind())
+    release(sessions, running.bank)
     paid = pay_next(sessions=sessions, operator=running.bank, keyring=running.settings.keyring, now=lambda: NOW)
     assert paid == "settled"
     browser = Browser(running.app())
@@ -140,3 +142,13 @@ def test_the_live_part_is_a_part_only(running, desk):
     assert "<html" not in answer.text
     assert answer.headers["Content-Security-Policy"]
     assert desk.client.get("/board/live", headers={"If-None-Match": answer.headers["ETag"]}).status_code in (200, 304)
+
+
+def test_the_forecast_says_its_finding_and_shows_the_figures_behind_it(desk):
+    """All five places of the first stage are taken: its row says when, the others what is expected."""
+    page = desk.page.text
+    chart = page[page.index('aria-labelledby="fc-h"') :]
+    assert re.search(r"第一阶段的名额 \d+ 月 \d+ 日 \d\d:\d\d 用完了", chart)
+    assert chart.count("<svg") == 2, "one for the desk, one for a phone"
+    rows = re.findall(r'<tr><th scope="row">(第.阶段)</th><td class="n">([\d,]+)</td>', chart)
+    assert rows == [("第一阶段", "0"), ("第二阶段", "4"), ("第三阶段", "3")]

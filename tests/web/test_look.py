@@ -31,7 +31,8 @@ def test_every_custom_property_used_is_defined():
 
 
 def test_styles_load_nothing_from_elsewhere():
-    for path in STATIC.iterdir():
+    # vendor/ holds the libraries that are fetched; no page loads them without the CSP's leave.
+    for path in (path for path in STATIC.iterdir() if path.is_file()):
         text = path.read_text(encoding="utf-8")
         assert "url(" not in text, path.name
         assert "@import" not in text, path.name

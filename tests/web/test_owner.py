@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy.orm import sessionmaker
 
 from subsidy.dispatch import pay_next
+from tests.subsidy.payout_rows import release
 from tests.web.markup import check_page
 from tests.web.scene import NOW, Browser, Scene, three_stages
 
@@ -25,7 +26,12 @@ def owning(running: Scene, point: Browser) -> tuple[Browser, str]:
 def pay(running: Scene) -> Callable[[], str | None]:
     """Sends the next payout that is owed."""
     sessions = sessionmaker(running.session.get_bind())
-    return lambda: pay_next(sessions=sessions, operator=running.bank, keyring=running.settings.keyring, now=lambda: NOW)
+
+    def send() -> str | None:
+        release(sessions, running.bank)
+        return pay_next(sessions=sessions, operator=running.bank, keyring=running.settings.keyring, now=lambda: NOW)
+
+    return send
 
 
 def test_the_money_waits_for_the_wallet(owning):

@@ -20,12 +20,22 @@ from app.clients.outgoing import Outgoing
 from app.clients.partner_server import ServerOptions
 from app.clients.proceedings import answers_at_once, call_back
 from app.clients.wire import as_bytes, read_instant
-from subsidy.operator import Statement, StatementLine, TransferAnswer, TransferState, WalletAnswer, WalletRefusal
+from subsidy.operator import (
+    FundBalance,
+    Statement,
+    StatementLine,
+    StatementTotals,
+    TransferAnswer,
+    TransferState,
+    WalletAnswer,
+    WalletRefusal,
+)
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
-# what a wallet opened by phone number alone may receive: per payment and per day
+# what a wallet opened by phone number alone may receive, per payment and per day, and hold
 PHONE_PAYMENT_FEN = 200_000
 PHONE_DAY_FEN = 500_000
+PHONE_BALANCE_FEN = 1_000_000
 CHANCE_STATEMENT_FAULTS = (StatementFault.LATE, StatementFault.WRONG_TOTAL)
 
 
@@ -35,10 +45,11 @@ class Options(ServerOptions):
 
     A day's statement is out ``statement_after`` (business time) after that day ended in Asia/Shanghai.
     ``statement_faults`` spoils the statements of given days until POST /demo/statements says otherwise; the fault rate
-    spoils the first asking of a day only.
+    spoils the first asking of a day only. ``fund_fen`` is what our account there holds before anything was paid.
     """
 
     statement_after: timedelta = timedelta(hours=1)
+    fund_fen: int = 10**12
     statement_faults: Mapping[date, StatementFault] = field(default_factory=dict)
 
 
@@ -93,9 +104,13 @@ class Bank:
         self._booked: dict[str, str] = {}  # bank number → the state last put on a statement
         self._lines: dict[date, list[StatementLine]] = defaultdict(list)
         self._received: Counter[tuple[str, date]] = Counter()
+        self._held_fen: Counter[str] = Counter()  # nobody spends here: what came in is what a wallet holds
         self._was_full: set[str] = set()
         self._statement_faults = dict(options.statement_faults)
         self._statement_askings: Counter[date] = Counter()
+        self._asked_for_totals: set[date] = set()
+        self._fund_fen = options.fund_fen
+        self._paid_fen = 0
         self._journal = Journal(options.state_file)
         for entry in self._journal.read():
             self._recall(entry)
@@ -119,8 +134,10 @@ class Bank:
         with self._lock:
             reason = self._why_not_wallet(wallet_id, holder_name)
             if reason is None and self._tier(wallet_id) == "phone":
-                full = self._received[wallet_id, self._today()] >= PHONE_DAY_FEN
-                reason = "tier_limit" if full else None
+                if self._held_fen[wallet_id] >= PHONE_BALANCE_FEN:
+                    reason = "wallet_full"
+                elif self._received[wallet_id, self._today()] >= PHONE_DAY_FEN:
+                    reason = "tier_limit"
         tail = "" if reason == "unknown_wallet" else wallet_id[-4:]
         return WalletAnswer(ok=reason is None, reason=reason, tail=tail)
 
@@ -214,6 +231,8 @@ class Bank:
             day_fen = self._received[order.wallet_id, self._today()] + order.amount_fen
             if order.amount_fen > PHONE_PAYMENT_FEN or day_fen > PHONE_DAY_FEN:
                 return "tier_limit"
+            if self._held_fen[order.wallet_id] + order.amount_fen > PHONE_BALANCE_FEN:
+                return "wallet_full"
         return None
 
     # -- statements -------------------------------------------------------------------------------------------
@@ -225,16 +244,43 @@ class Bank:
             if fault is not None:
                 self._statement_faults[day] = fault
 
+    def statement_totals(self, day: date) -> StatementTotals | None:
+        """Return the head of the day's statement as its fault will have it, None while it is not out."""
+        with self._lock:
+            self._statement_askings[day] += 1
+            self._asked_for_totals.add(day)
+        statement = self._given_out(day)
+        return None if statement is None else statement.totals()
+
     def statement(self, day: date) -> Statement | None:
         """Return the day's statement as its fault will have it, None while it is not out."""
+        with self._lock:
+            # Who asked for the totals just now and comes back for the lines gets the lines of those totals.
+            if day not in self._asked_for_totals:
+                self._statement_askings[day] += 1
+            self._asked_for_totals.discard(day)
+        return self._given_out(day)
+
+    def _given_out(self, day: date) -> Statement | None:
         end_of_day = datetime(day.year, day.month, day.day, tzinfo=SHANGHAI) + timedelta(days=1)
         if self._options.now() < end_of_day + self._options.statement_after:
             return None
         with self._lock:
-            self._statement_askings[day] += 1
             fault = self._statement_faults.get(day) or self._chance_fault(day)
             lines = tuple(self._lines.get(day, ()))
         return _spoilt(_summed(day, lines), fault)
+
+    # -- the fund ---------------------------------------------------------------------------------------------
+
+    def fill_fund(self, available_fen: int) -> None:
+        """From now on our account holds this much, less what is paid from here on."""
+        with self._lock:
+            self._fund_fen = available_fen + self._paid_fen
+
+    def fund_balance(self) -> FundBalance:
+        """Say what is left in our account. The bank pays what it was ordered to all the same: asking first is on us."""
+        with self._lock:
+            return FundBalance(available_fen=self._fund_fen - self._paid_fen, as_of=self._options.now())
 
     def _chance_fault(self, day: date) -> StatementFault | None:
         if self._statement_askings[day] > 1 or draw(self._options.seed, "statement", day) >= self._options.fault_rate:
@@ -261,6 +307,8 @@ class Bank:
         self._lines[day].append(line)
         if order.state == "settled":
             self._received[order.wallet_id, day] += order.paid_fen()
+            self._held_fen[order.wallet_id] += order.paid_fen()
+            self._paid_fen += order.paid_fen()
 
     def _recall(self, entry: dict[str, Any]) -> None:
         if entry.pop("t") == "wallets":

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import date
 from typing import Any, get_args
 
 from app.clients.wire import is_number, read_instant, read_reason
 from registry.base import Refusal
-from subsidy.operator import Statement, StatementLine, TransferAnswer, TransferState, WalletAnswer, WalletRefusal
+from subsidy.operator import (
+    FundBalance,
+    Statement,
+    StatementLine,
+    StatementTotals,
+    TransferAnswer,
+    TransferState,
+    WalletAnswer,
+    WalletRefusal,
+)
 
 STATES = get_args(TransferState)
 REASONS = (None, *get_args(WalletRefusal))
@@ -99,11 +109,58 @@ def read_statement(data: dict[str, Any]) -> Statement:
     except (KeyError, TypeError, ValueError) as error:
         raise MalformedBankDocument(detail=str(error)) from None
     sums = (statement.settled_count, statement.settled_fen, *(line.amount_fen for line in lines))
-    if any(type(number) is not int for number in sums):
+    if any(type(number) is not int or abs(number) > LARGEST_FEN for number in sums):
         raise MalformedBankDocument(detail="settled_count, settled_fen, amount_fen")
     if any(line.state not in ("settled", "rejected") or not isinstance(line.bank_number, str) for line in lines):
         raise MalformedBankDocument(detail="lines")
     return statement
+
+
+def totals_document(totals: StatementTotals) -> dict[str, Any]:
+    """Return the head of a statement as the wire has it."""
+    return {
+        "kind": "statement_totals",
+        "day": totals.day.isoformat(),
+        "settled_count": totals.settled_count,
+        "settled_fen": totals.settled_fen,
+        "sha256": totals.sha256,
+    }
+
+
+def read_totals(data: dict[str, Any]) -> StatementTotals:
+    """Read the head of a statement; raises MalformedBankDocument."""
+    try:
+        totals = StatementTotals(
+            day=date.fromisoformat(data["day"]),
+            settled_count=data["settled_count"],
+            settled_fen=data["settled_fen"],
+            sha256=data["sha256"],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise MalformedBankDocument(detail=str(error)) from None
+    sums = (totals.settled_count, totals.settled_fen)
+    if any(type(number) is not int or abs(number) > LARGEST_FEN for number in sums):
+        raise MalformedBankDocument(detail="settled_count, settled_fen")
+    if not isinstance(totals.sha256, str) or not re.fullmatch(r"[0-9a-f]{64}", totals.sha256):
+        raise MalformedBankDocument(detail="sha256")
+    return totals
+
+
+def fund_document(balance: FundBalance) -> dict[str, Any]:
+    """Return the fund's balance as the wire has it."""
+    return {"kind": "fund", "available_fen": balance.available_fen, "as_of": balance.as_of.isoformat()}
+
+
+def read_fund(data: dict[str, Any]) -> FundBalance:
+    """Read the fund's balance; raises MalformedBankDocument."""
+    available_fen = data.get("available_fen")
+    try:
+        as_of = read_instant(data.get("as_of"))
+    except (TypeError, ValueError) as error:
+        raise MalformedBankDocument(detail=str(error)) from None
+    if type(available_fen) is not int or abs(available_fen) > LARGEST_FEN or as_of is None:
+        raise MalformedBankDocument(detail="available_fen, as_of")
+    return FundBalance(available_fen=available_fen, as_of=as_of)
 
 
 def read_callback(body: bytes) -> TransferAnswer:

@@ -7,11 +7,18 @@ from datetime import date
 from typing import Any, TypeVar
 
 from app.clients.ecny import LABEL
-from app.clients.ecny.callbacks import MalformedBankDocument, read_statement, read_transfer, read_wallet
+from app.clients.ecny.callbacks import (
+    MalformedBankDocument,
+    read_fund,
+    read_statement,
+    read_totals,
+    read_transfer,
+    read_wallet,
+)
 from app.clients.http import PartnerHttp
 from app.clients.signing import Signer
 from registry.base import PartnerSilent
-from subsidy.operator import Statement, TransferAnswer, WalletAnswer
+from subsidy.operator import FundBalance, Statement, StatementTotals, TransferAnswer, WalletAnswer
 
 T = TypeVar("T")
 
@@ -43,6 +50,13 @@ class BankClient:
     def find_transfer(self, *, bank_number: str) -> TransferAnswer | None:
         data = self._http.found(self._http.get(f"/transfers/{bank_number}"))
         return None if data is None else self._read(read_transfer, data, bank_number=bank_number)
+
+    def fund_balance(self) -> FundBalance:
+        return self._read(read_fund, self._http.taken(self._http.get("/fund")))
+
+    def statement_totals(self, *, day: date) -> StatementTotals | None:
+        data = self._http.found(self._http.get(f"/statements/{day.isoformat()}/totals"))
+        return None if data is None else self._read(read_totals, data, day=day)
 
     def statement(self, *, day: date) -> Statement | None:
         data = self._http.found(self._http.get(f"/statements/{day.isoformat()}"))

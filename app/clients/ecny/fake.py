@@ -9,7 +9,7 @@ from app.clients.ecny.bank import Bank, Options
 from app.clients.ecny.callbacks import read_callback
 from app.clients.faults import Fault, FaultPlan
 from app.clients.proceedings import ManualOutgoing, attend_in_memory
-from subsidy.operator import Statement, TransferAnswer, WalletAnswer
+from subsidy.operator import FundBalance, Statement, StatementTotals, TransferAnswer, WalletAnswer
 
 
 class FakeBank:
@@ -65,6 +65,24 @@ class FakeBank:
             operation="find_transfer",
             number=bank_number,
             work=lambda fault: self.bank.find_transfer(bank_number),
+        )
+
+    def fund_balance(self) -> FundBalance:
+        return attend_in_memory(
+            label=LABEL,
+            plan=self._plan,
+            operation="fund_balance",
+            number="fund",
+            work=lambda fault: self.bank.fund_balance(),
+        )
+
+    def statement_totals(self, *, day: date) -> StatementTotals | None:
+        return attend_in_memory(
+            label=LABEL,
+            plan=self._plan,
+            operation="statement_totals",
+            number=day.isoformat(),
+            work=lambda fault: self.bank.statement_totals(day),
         )
 
     def statement(self, *, day: date) -> Statement | None:

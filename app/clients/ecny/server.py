@@ -3,9 +3,11 @@
 POST /wallets/check      {wallet_id, holder_name}                           → answer
 POST /transfers          {bank_number, wallet_id, holder_name, amount_fen}  → answer
 GET  /transfers/<number>                                                    → answer, or 404 not_found
+GET  /statements/<YYYY-MM-DD>/totals                                        → its head, or 404 not_found
 GET  /statements/<YYYY-MM-DD>                                               → statement, or 404 not_found
+GET  /fund                                                                  → what is left for payouts
 GET  /health
-POST /demo/wallets, /demo/statements, unsigned, closed in production
+POST /demo/wallets, /demo/statements, /demo/fund, unsigned, closed in production
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from flask import Flask, Response, request
 
 from app.clients.ecny import scenarios
 from app.clients.ecny.bank import Bank, Options, Wallet
-from app.clients.ecny.callbacks import statement_document, transfer_document
+from app.clients.ecny.callbacks import fund_document, statement_document, totals_document, transfer_document
 from app.clients.ecny.scenarios import StatementFault
 from app.clients.faults import Fault
 from app.clients.outgoing import CallbackSender
@@ -108,6 +110,25 @@ def _route_statements(app: Flask, door: Door, bank: Bank) -> None:
 
         return door.attend(operation="statement", number=text, work=work)
 
+    @app.get("/statements/<text>/totals")
+    def statement_totals(text: str) -> Response:
+        day = _day(text)
+
+        def work(fault: Fault | None) -> dict[str, Any]:
+            found = bank.statement_totals(day)
+            if found is None:
+                raise NotFound
+            return totals_document(found)
+
+        return door.attend(operation="statement_totals", number=text, work=work)
+
+    @app.get("/fund")
+    def fund() -> Response:
+        def work(fault: Fault | None) -> dict[str, Any]:
+            return fund_document(bank.fund_balance())
+
+        return door.attend(operation="fund_balance", number="fund", work=work)
+
 
 def _route_demo(app: Flask, bank: Bank) -> None:
     @app.post("/demo/wallets")
@@ -126,6 +147,12 @@ def _route_demo(app: Flask, bank: Bank) -> None:
         fault = None if asked["fault"] == "none" else StatementFault(asked["fault"])
         bank.spoil_statement(_day(asked["day"]), fault)
         return as_json({"day": asked["day"], "fault": asked["fault"]})
+
+    @app.post("/demo/fund")
+    def demo_fund() -> Response:
+        available_fen = document(available_fen=int)["available_fen"]
+        bank.fill_fund(available_fen)
+        return as_json({"available_fen": available_fen})
 
 
 def _day(text: str) -> date:

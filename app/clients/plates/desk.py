@@ -268,6 +268,8 @@ class PlateDesk:
             order.issued_for = order.vehicle_code
             if scenario is Scenario.ISSUED_FOR_ANOTHER_BIKE:
                 order.issued_for = order.vehicle_code[:-8] + "99990000"
+            elif scenario is Scenario.ISSUED_WITH_A_SLIP:
+                order.issued_for = order.vehicle_code[:-2] + order.vehicle_code[:-3:-1]
         self._remember_application(order)
         self._journal.write({"t": "application", **asdict(order)})
 

@@ -24,6 +24,7 @@ class Scenario(StrEnum):
     ISSUED_TO_ANOTHER = "issued_to_another"  # the plate's holder is not whom we named
     ISSUED_TWICE_DIFFERENTLY = "issued_twice_differently"  # the callback names another plate than the answer
     ISSUED_FOR_ANOTHER_BIKE = "issued_for_another_bike"
+    ISSUED_WITH_A_SLIP = "issued_with_a_slip"  # two digits of the code changed places, on our side or on theirs
     ISSUED_AN_HOUR_EARLY = "issued_an_hour_early"  # issued_at lies before our application
 
 
@@ -65,6 +66,7 @@ APPLICATIONS: dict[str, Behaviour] = {
     "12": Scenario.ISSUED_TO_ANOTHER,
     "13": Scenario.ISSUED_TWICE_DIFFERENTLY,
     "19": Scenario.ISSUED_FOR_ANOTHER_BIKE,
+    "20": Scenario.ISSUED_WITH_A_SLIP,
     "28": Scenario.ISSUED_AN_HOUR_EARLY,
 }
 

@@ -1,0 +1,131 @@
+"""What waits at the desk: every work queue with its count, those first that wait for the reader."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import render_template, url_for
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import InstrumentedAttribute
+
+from app.access import STAFF, requires
+from app.auth import caller
+from app.db import db
+from app.web.blueprint import web
+from app.web.remembered import remembered
+from registry.cases import Case
+from registry.dealer_applications import DealerApplication
+from registry.dealer_licences import DealerRevocation
+from registry.dealers import Dealer
+from registry.trade_ins import EVERYBODYS
+from subsidy.appeals import Appeal
+from subsidy.corrections import waiting_for_correction
+from subsidy.holds import ClaimHold
+from subsidy.overrules import Overrule
+from subsidy.payouts import PaymentBatch, Payout
+from subsidy.programme_change import ProgrammeChange
+from subsidy.returns import ReturnCase
+from subsidy.statement_lines import StatementRow, Verdict
+
+SNAPSHOT = "mapai.desk_counts"
+ROLE_WORDS = {"operator": "受理员", "reviewer": "复核员", "finance": "财务"}
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """One work queue: where it is worked (``endpoint``, of one ``state`` where that is named) and by which roles."""
+
+    key: str
+    title: str
+    line: str
+    roles: tuple[str, ...]
+    endpoint: str
+    state: str | None = None
+
+    @property
+    def path(self) -> str:
+        """Where the queue is worked."""
+        return url_for(self.endpoint, state=self.state)
+
+
+# In the order in which they block others: money first, then people who wait, then the rest.
+QUEUES = (
+    Queue("batches", "付款批次等批准", "批准了才付钱。", ("finance", "reviewer"), "web.batches"),
+    Queue("owed", "要付的钱还没有编成批次", "编成批次，财务才能批准。", ("operator", "finance"), "web.batches"),
+    Queue("changes", "活动变更等批准", "新规则、暂停和恢复，批准了才生效。", ("reviewer",), "web.programme"),
+    Queue("overrules", "改判建议等决定", "由提出人以外的复核员决定。", ("reviewer",), "web.overrules"),
+    Queue("appeals", "申诉等答复", "有期限，到期日在里面。", ("operator",), "web.appeals"),
+    Queue(
+        "holds", "扣下核对的申领", "核对完了放行，由扣下的人以外的人办。", ("operator", "reviewer"), "web.held_claims"
+    ),
+    Queue("corrections", "等更正的申领", "等车主或者代办点改，名额留着。", (), "web.held_claims"),
+    Queue("returns", "退回等决定", "由提出人以外的复核员决定。", ("reviewer",), "web.returns"),
+    Queue("repayments", "等车主退款", "退款到了，由财务记下来。", ("finance",), "web.returns", "demanded"),
+    Queue("applications", "商户申请等审核", "写明通过或者不通过的理由。", ("operator",), "web.applications"),
+    Queue("enrolments", "培训合格，等开通", "由受理员开通置换功能。", ("operator",), "web.dealers", "trained"),
+    Queue("licences", "已开通，等授牌", "由开通的人以外的复核员授牌。", ("reviewer",), "web.dealers", "enrolled"),
+    Queue("revocations", "撤销授牌等决定", "由提出人以外的复核员决定。", ("reviewer",), "web.dealers"),
+    Queue("differences", "对账差异没有了结", "查明一条，了结一条。", ("operator", "finance"), "web.statements"),
+    Queue("write_offs", "核销等批准", "由提出人以外的财务或者复核员批准。", ("finance", "reviewer"), "web.statements"),
+    Queue("cases", "其他要人核对的", "机器定不了的，在看板上。", ("operator", "reviewer", "finance"), "web.board"),
+)
+
+
+def waiting_for_me() -> int:
+    """Return how many things wait for somebody of the reader's role, at most a second old: the figure on the tab."""
+    counted = remembered(SNAPSHOT, counts)
+    return sum(counted[queue.key] for queue in QUEUES if caller().role in queue.roles)
+
+
+@web.get("/desk")
+@requires(*STAFF)
+def desk() -> str:
+    """The work queues."""
+    counted = counts()
+    role = caller().role
+    rows = [
+        {
+            "queue": queue,
+            "number": counted[queue.key],
+            "mine": role in queue.roles,
+            "who": "、".join(ROLE_WORDS[one] for one in queue.roles) or "车主、代办点",
+        }
+        for queue in QUEUES
+    ]
+    return render_template(
+        "desk.html",
+        mine=[row for row in rows if row["mine"] and row["number"]],
+        others=[row for row in rows if not row["mine"] and row["number"]],
+        empty=[row for row in rows if not row["number"]],
+        role=role,
+    )
+
+
+def counts() -> dict[str, int]:
+    """Count every queue."""
+    open_line = (StatementRow.verdict != Verdict.SAME, StatementRow.resolved_at.is_(None))
+    asked: dict[str, Select[int]] = {
+        "batches": _of(PaymentBatch.id).where(PaymentBatch.state.in_(("cut", "half"))),
+        "owed": _of(Payout.id).where(Payout.state == "owed", Payout.batch_id.is_(None)),
+        "changes": _of(ProgrammeChange.id).where(ProgrammeChange.state == "drafted"),
+        "overrules": _of(Overrule.id).where(Overrule.state == "proposed"),
+        "appeals": _of(Appeal.id).where(Appeal.state == "filed"),
+        "holds": _of(ClaimHold.id).where(ClaimHold.released_at.is_(None)),
+        "returns": _of(ReturnCase.id).where(ReturnCase.state == "proposed"),
+        "repayments": _of(ReturnCase.id).where(ReturnCase.state == "demanded"),
+        "applications": _of(DealerApplication.id).where(DealerApplication.state == "waiting"),
+        "enrolments": _of(Dealer.id).where(Dealer.state == "trained"),
+        "licences": _of(Dealer.id).where(Dealer.state == "enrolled"),
+        "revocations": _of(DealerRevocation.id).where(DealerRevocation.decided_at.is_(None)),
+        "differences": _of(StatementRow.id).where(*open_line),
+        "write_offs": _of(StatementRow.id).where(*open_line, StatementRow.resolution == "write_off"),
+        "cases": _of(Case.id).where(Case.closed_at.is_(None)),
+    }
+    row = db.session.execute(select(*(query.scalar_subquery().label(name) for name, query in asked.items()))).one()
+    counted: dict[str, int] = dict(row._mapping)
+    counted["corrections"] = len(waiting_for_correction(session=db.session(), reach=EVERYBODYS))
+    return counted
+
+
+def _of(column: InstrumentedAttribute[int]) -> Select[int]:
+    return select(func.count()).select_from(column.class_)

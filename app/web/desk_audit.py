@@ -1,0 +1,83 @@
+"""The audit and the requests for erasure, for those who read them at the desk."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+from flask import render_template, request, url_for
+
+from app.access import STAFF, requires
+from app.db import db
+from app.web.blueprint import asked_before, web
+from app.web.claim_evidence import DEEDS
+from app.web.desk_acting import names_of
+from app.web.forms import Form
+from app.web.wording import SHANGHAI
+from registry.audit import find_entries
+from registry.erasure import list_erasures
+from registry.retention import RETAINED
+
+A_PAGE = 50
+FILTERS = ("actor", "subject", "action", "from_day", "until_day")
+
+
+@web.get("/desk/audit")
+@requires("auditor", "administrator")
+def audit() -> str:
+    """Who did what, newest first, narrowed by each filter that is filled in."""
+    form = Form.read(*FILTERS, source=request.args)
+    since, until = _day(form, "from_day"), _day(form, "until_day")
+    named = {name: form.value(name) for name in ("actor", "subject", "action") if form.value(name)}
+    found = find_entries(
+        session=db.session(),
+        since=_begins(since),
+        until=_begins(until, days=1),
+        before=asked_before(),
+        limit=A_PAGE + 1,
+        **named,
+    )
+    page = found[:A_PAGE]
+    asked: dict[str, Any] = {name: value for name, value in form.values.items() if value}
+    return render_template(
+        "desk_audit.html",
+        form=form,
+        rows=page,
+        words=DEEDS,
+        names=names_of([row.entry.actor for row in page]),
+        older=url_for("web.audit", **asked, before=page[-1].entry.id) if len(found) > A_PAGE else None,
+        narrowed=bool(asked),
+    )
+
+
+@web.get("/desk/erasures")
+@requires(*STAFF)
+def erasures() -> str:
+    """Every request for erasure: what was decided, what went and what the law keeps."""
+    found = list_erasures(session=db.session(), before=asked_before(), limit=A_PAGE + 1)
+    page = found[:A_PAGE]
+    return render_template(
+        "desk_erasures.html",
+        rows=[(row, [RETAINED[code].zh for code in row.kept]) for row in page],
+        names=names_of([row.restored_by for row in page]),
+        older=url_for("web.erasures", before=page[-1].id) if len(found) > A_PAGE else None,
+    )
+
+
+def _day(form: Form, name: str) -> date | None:
+    typed = form.value(name)
+    if not typed:
+        return None
+    if re.fullmatch(r"20\d{2}-\d{2}-\d{2}", typed, re.ASCII):
+        try:
+            return date.fromisoformat(typed)
+        except ValueError:
+            pass
+    form.blame(name, "日期不对。", "写成 2026-06-16 这样。")
+    return None
+
+
+def _begins(day: date | None, *, days: int = 0) -> datetime | None:
+    """The instant at which the day, or one so many days later, begins in the district."""
+    return None if day is None else datetime.combine(day + timedelta(days=days), time(), tzinfo=SHANGHAI)

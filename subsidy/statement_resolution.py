@@ -1,0 +1,280 @@
+"""Differences between our books and the bank's statement, worked to an end by people.
+
+Operator or finance writes down what they found. Money moves by finance's word: the statement is right, a document shows
+that the owner has the money, or it came back. What can be cleared up by nothing is written off: proposed by one person,
+approved by another. Whatever ends a difference closes its case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from registry.audit import record
+from registry.base import LARGEST_ID, Refusal
+from registry.cases import Case
+from registry.inputs import Inputs
+from subsidy.payouts import Payout
+from subsidy.reconciliation import case_of
+from subsidy.statement_lines import StatementLineNotFound, StatementRow, Verdict
+from subsidy.statement_payouts import (
+    Evidence,
+    end_unpaid,
+    is_paid_and_awarded,
+    lock_frozen,
+    lock_payout,
+    settle_by_hand,
+    take_back,
+)
+
+RESOLUTION_WORDS = {
+    "settle_by_statement": "以对账单为准，记为已付",
+    "settle_by_document": "凭证证明车主已收到，记为已付",
+    "refund_received": "款项已退回或从未付出",
+    "wait_next_statement": "等下一份对账单",
+    "write_off": "核销",
+}
+RESOLUTIONS = tuple(RESOLUTION_WORDS)
+BY_FINANCE = ("settle_by_statement", "settle_by_document", "refund_received")
+OF_PAYOUT = ("settle_by_document", "refund_received")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decider:
+    """Who decides: the account as the audit names it, and its role."""
+
+    actor: str
+    role: str
+
+
+class DifferenceOver(Refusal):
+    """The line is the same on both sides, or its difference was ended before."""
+
+    code = "statement_line_not_open"
+    kind = "conflict"
+    zh = "这一条没有差异，或者已经处理完了。"
+    en = "This line does not differ, or its difference was ended already."
+    remedy_zh = "请刷新当天的对账明细。"
+    remedy_en = "Reload the day's lines."
+
+
+class FinanceDecides(Refusal):
+    """Money moves by finance's word only."""
+
+    code = "finance_decides"
+    kind = "forbidden"
+    zh = "记为已付或者已退款，要由财务办理。"
+    en = "Finance alone says that money was paid or came back."
+    remedy_zh = "您可以先写下查明的情况，选「等下一份对账单」或者提出核销。"
+    remedy_en = "Write down what you found, and wait for the next statement or propose a write-off."
+    default_field = "resolution"
+
+
+class DocumentNumberMissing(Refusal):
+    """The resolution stands on a paper whose number is needed."""
+
+    code = "document_number_missing"
+    zh = "这样处理要写明凭证号。"
+    en = "This resolution needs the number of its document."
+    remedy_zh = "请填银行回单、退款凭证或者书面答复的编号。"
+    remedy_en = "Give the number of the bank's receipt, refund advice or written answer."
+    default_field = "document_no"
+
+
+class ResolutionDoesNotFit(Refusal):
+    """This kind of difference cannot be ended that way."""
+
+    code = "resolution_does_not_fit"
+    zh = "「{verdict_zh}」不能这样处理。"
+    en = "A difference of this kind cannot be ended that way."
+    remedy_zh = (
+        "以对账单为准只用于：金额与我方相同、银行已付、我方冻结的款项。其他情况请凭证了结、等下一份对账单或提出核销。"
+    )
+    remedy_en = "Settling by statement fits a frozen payout that the bank paid in our amount; else take another way."
+    default_field = "resolution"
+
+
+class NoWriteOffProposed(Refusal):
+    """Nobody has proposed to write this difference off."""
+
+    code = "no_write_off_proposed"
+    kind = "conflict"
+    zh = "这一条没有待批准的核销。"
+    en = "No write-off of this line waits for approval."
+    remedy_zh = "请先由受理员或财务提出核销。"
+    remedy_en = "Somebody has to propose it first."
+
+
+class ProposerCannotApprove(Refusal):
+    """Who proposed a write-off may not approve it."""
+
+    code = "proposer_cannot_approve"
+    kind = "forbidden"
+    zh = "提出核销的人不能自己批准。"
+    en = "Who proposed the write-off cannot approve it."
+    remedy_zh = "请另一位财务或复核员批准。"
+    remedy_en = "Another finance officer or a reviewer approves it."
+
+
+def resolve_line(
+    *,
+    session: Session,
+    line_id: int,
+    resolution: str,
+    finding: str,
+    document_no: str,
+    by: Decider,
+    now: datetime,
+) -> StatementRow:
+    """Write down what was found about an open difference and how it ends, and return the line.
+
+    ``wait_next_statement`` leaves it open; ``write_off`` leaves it open until ``decide_write_off``; the others end it,
+    its case and, where the payout is frozen, the payout's. Raises StatementLineNotFound, DifferenceOver,
+    FinanceDecides, DocumentNumberMissing, ResolutionDoesNotFit and what thawing the payout refuses
+    (ClaimNotAwarded, PaidAlreadyBooked, NoSuchAttempt).
+    """
+    check_resolution(resolution=resolution, document_no=document_no, role=by.role)
+    payout, row = _lock(session=session, line_id=line_id)
+    evidence = Evidence(actor=by.actor, finding=finding, document_no=document_no, now=now)
+    if resolution == "settle_by_statement":
+        _settle_by_statement(session, row, payout, evidence)
+    elif payout is not None and payout.state == "frozen":
+        if resolution == "settle_by_document":
+            settle_by_hand(session=session, payout=payout, bank_number=row.bank_number, evidence=evidence)
+        elif resolution == "refund_received":
+            take_back(session=session, payout=payout, bank_number=row.bank_number, evidence=evidence)
+    before = row.resolution
+    row.resolution, row.finding, row.document_no = resolution, finding, document_no or None
+    row.found_by, row.found_at = by.actor, now
+    detail = {"resolution": [before, resolution], "document_no": document_no, "finding": finding}
+    _record(session, row, by.actor, "statement_line_found", detail)
+    if resolution not in ("wait_next_statement", "write_off"):
+        _end(session, row, by.actor, now)
+    return row
+
+
+def decide_write_off(
+    *, session: Session, line_id: int, approve: bool, finding: str, by: Decider, now: datetime
+) -> StatementRow:
+    """Approve or refuse a proposed write-off and return the line. The bank's and our books differ by it for good.
+
+    A frozen payout ends with it: settled where the bank paid and the claim stands, unpaid otherwise. Refused, the
+    difference stays open. Raises StatementLineNotFound, DifferenceOver, NoWriteOffProposed and ProposerCannotApprove.
+    """
+    payout, row = _lock(session=session, line_id=line_id)
+    if row.resolution != "write_off":
+        raise NoWriteOffProposed
+    if row.found_by == by.actor:
+        raise ProposerCannotApprove
+    if not approve:
+        row.resolution = None
+        detail = {"resolution": ["write_off", None], "finding": finding}
+        _record(session, row, by.actor, "write_off_refused", detail)
+        return row
+    row.written_off_fen = _ours_fen(row) - _theirs_fen(row)
+    if payout is not None and payout.state == "frozen":
+        evidence = Evidence(actor=by.actor, finding=finding, document_no="", now=now)
+        if is_paid_and_awarded(session=session, payout=payout):
+            settle_by_hand(session=session, payout=payout, bank_number=row.bank_number, evidence=evidence)
+        else:
+            number = row.bank_number
+            end_unpaid(session=session, payout=payout, bank_number=number, evidence=evidence, reason="written_off")
+    approved = {"written_off_fen": row.written_off_fen, "proposed_by": row.found_by, "finding": finding}
+    _record(session, row, by.actor, "write_off_approved", approved)
+    _end(session, row, by.actor, now)
+    return row
+
+
+def resolve_payout(
+    *,
+    session: Session,
+    payout_id: int,
+    resolution: str,
+    finding: str,
+    document_no: str,
+    by: Decider,
+    now: datetime,
+) -> Payout:
+    """End a frozen payout that no line of a statement tells of, by document, and return it.
+
+    ``settle_by_document``: the owner has the money. ``refund_received``: we have it, or it never left. Raises
+    PayoutNotFound, PayoutNotFrozen, FinanceDecides, DocumentNumberMissing and what thawing refuses.
+    """
+    check_resolution(resolution=resolution, document_no=document_no, role=by.role)
+    payout = lock_frozen(session=session, payout_id=payout_id)
+    evidence = Evidence(actor=by.actor, finding=finding, document_no=document_no, now=now)
+    if resolution == "settle_by_document":
+        settle_by_hand(session=session, payout=payout, bank_number=None, evidence=evidence)
+    else:
+        take_back(session=session, payout=payout, bank_number=None, evidence=evidence)
+    return payout
+
+
+def check_resolution(*, resolution: str, document_no: str, role: str) -> None:
+    """Refuse what the role may not decide and what lacks its document, both together."""
+    inputs = Inputs()
+    if resolution in BY_FINANCE and role != "finance":
+        inputs.refuse(FinanceDecides())
+    if resolution in OF_PAYOUT and not document_no:
+        inputs.refuse(DocumentNumberMissing())
+    inputs.check()
+
+
+def _settle_by_statement(session: Session, row: StatementRow, payout: Payout | None, evidence: Evidence) -> None:
+    agreed = row.bank_state == "settled" and row.bank_fen == row.our_fen
+    if payout is None or payout.state != "frozen" or not agreed:
+        raise ResolutionDoesNotFit(verdict_zh=row.verdict)
+    settle_by_hand(session=session, payout=payout, bank_number=row.bank_number, evidence=evidence)
+
+
+def _lock(*, session: Session, line_id: int) -> tuple[Payout | None, StatementRow]:
+    """Lock the payout first, as whoever compares a statement does, then the open line."""
+    if line_id > LARGEST_ID:
+        raise StatementLineNotFound(line_id=line_id)
+    payout_id = session.execute(
+        select(StatementRow.id, StatementRow.payout_id).where(StatementRow.id == line_id)
+    ).first()
+    if payout_id is None:
+        raise StatementLineNotFound(line_id=line_id)
+    payout = None if payout_id[1] is None else lock_payout(session=session, payout_id=payout_id[1])
+    query = select(StatementRow).where(StatementRow.id == line_id).with_for_update()
+    row = session.scalars(query, execution_options={"populate_existing": True}).one()
+    if not row.is_open:
+        raise DifferenceOver
+    return payout, row
+
+
+def _end(session: Session, row: StatementRow, actor: str, now: datetime) -> None:
+    row.resolved_by, row.resolved_at = actor, now
+    kind, subject = case_of(verdict=row.verdict, bank_number=row.bank_number, day=row.day)
+    others = select(StatementRow.id).where(
+        StatementRow.bank_number == row.bank_number,
+        StatementRow.verdict == row.verdict,
+        StatementRow.verdict != Verdict.TOTALS_DIFFER,
+        StatementRow.resolved_at.is_(None),
+        StatementRow.id != row.id,
+    )
+    session.flush()
+    if session.scalar(others.limit(1)) is None:
+        case = update(Case).where(Case.kind == kind, Case.subject == subject, Case.closed_at.is_(None))
+        outcome = f"{RESOLUTION_WORDS[row.resolution or '']}：{row.finding}"[:200]
+        session.execute(case.values(closed_at=func.clock_timestamp(), closed_by=actor, outcome=outcome))
+    detail = {"resolution": row.resolution, "document_no": row.document_no, "written_off_fen": row.written_off_fen}
+    _record(session, row, actor, "statement_line_resolved", detail)
+
+
+def _ours_fen(row: StatementRow) -> int:
+    return (row.our_fen or 0) if row.our_state == "settled" or row.verdict == Verdict.TOTALS_DIFFER else 0
+
+
+def _theirs_fen(row: StatementRow) -> int:
+    return (row.bank_fen or 0) if row.bank_state == "settled" or row.verdict == Verdict.TOTALS_DIFFER else 0
+
+
+def _record(session: Session, row: StatementRow, actor: str, action: str, detail: Mapping[str, object]) -> None:
+    record(session=session, actor=actor, action=action, subject=f"statement_line:{row.id}", detail=dict(detail))
+    session.flush()

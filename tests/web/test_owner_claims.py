@@ -1,0 +1,160 @@
+"""An owner corrects, asks why, and objects, on pages that work without scripts."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+from sqlalchemy import select
+
+from registry.trade_ins import TradeIn
+from subsidy.appeals import Appeal, photos_of
+from subsidy.claims import Claim
+from tests.registry.line import picture
+from tests.web.markup import check_page
+from tests.web.scene import Browser, Scene
+
+SLIPPED = "118222699900020"  # a magic code: the police have two digits of it the other way round
+RIGHT = "118222699900002"
+
+
+def held(running: Scene, login: str = "owner") -> tuple[Browser, Browser, str]:
+    """A claim held because of a mistyped vehicle code; the owner's browser, the point's, and the reference."""
+    app = running.app()
+    owner = running.owner(login)
+    point = Browser(app)
+    point.sign_in("point")
+    bike = running.district.stock(running.dealer, vehicle_code=SLIPPED)
+    reference = point.open_trade_in(owner)
+    point.send_photos()
+    point.receive(owner)
+    point.send(action="/cancellation")
+    point.sell(bike.vehicle_code, owner)
+    point.send(action="/application")
+    browser = Browser(app)
+    browser.sign_in(login)
+    return browser, point, reference
+
+
+def declined(running: Scene) -> tuple[Browser, str]:
+    """A claim that a condition refuses: the point was not licensed when it opened the trade-in."""
+    app = running.app()
+    owner = running.owner("owner")
+    point = Browser(app)
+    point.sign_in("point")
+    bike = running.district.stock(running.dealer)
+    reference = point.open_trade_in(owner)
+    point.send_photos()
+    point.receive(owner)
+    point.send(action="/cancellation")
+    point.sell(bike.vehicle_code, owner)
+    trade_in = running.session.scalars(select(TradeIn).where(TradeIn.reference == reference)).one()
+    trade_in.opening = trade_in.opening | {"point_licensed": False}
+    running.session.commit()
+    point.send(action="/application")
+    browser = Browser(app)
+    browser.sign_in("owner")
+    return browser, reference
+
+
+def claim_of(running: Scene) -> Claim:
+    running.session.rollback()
+    return running.session.scalars(select(Claim).execution_options(populate_existing=True)).one()
+
+
+def test_a_mistyped_code_is_corrected_by_the_owner_who_keeps_the_place(running: Scene) -> None:
+    browser, _, reference = held(running)
+    check_page(browser.open(f"/my/{reference}"))
+    assert "有一处要更正" in browser.text
+    assert "以前更正好" in browser.text
+    page = browser.open(f"/my/{reference}/correction")
+    check_page(page)
+    assert f"原来填的是 {SLIPPED}" in browser.text
+    assert f'value="{SLIPPED}"' in page.text
+    still = browser.send(action="/correction", vehicle_code="118222699900021")
+    check_page(still)
+    assert still.status_code == 422
+    assert "还是不一样" in browser.text
+    assert 'value="118222699900021"' in still.text
+    assert 'href="#f-vehicle_code"' in still.text
+    empty = browser.send(action="/correction", vehicle_code=" ")
+    check_page(empty)
+    assert (empty.status_code, "还没有填整车编码" in browser.text) == (422, True)
+    target, hidden = browser.form(action="/correction")
+    for _ in range(2):  # a double tap
+        answer = browser.client.post(target, data={**hidden, "vehicle_code": RIGHT})
+        assert (answer.status_code, answer.location) == (303, f"/my/{reference}")
+    check_page(browser.open(f"/my/{reference}"))
+    assert "更正好了" in browser.text
+    claim = claim_of(running)
+    assert (claim.state, claim.position, claim.amount_fen) == ("awarded", 1, 30_000)
+    assert browser.open(f"/my/{reference}/correction").status_code == 200
+    assert browser.at == f"/my/{reference}"
+
+
+def test_a_correction_and_a_decision_are_the_owners_alone(running: Scene) -> None:
+    _, _, reference = held(running)
+    running.owner("stranger")
+    stranger = Browser(running.app())
+    stranger.sign_in("stranger")
+    for page in ("correction", "decision", "appeal", "receipt", "receipt.json", "receipt.pdf"):
+        assert stranger.open(f"/my/{reference}/{page}").status_code == 404, page
+    assert SLIPPED not in stranger.text
+
+
+def test_every_rule_is_told_with_its_clause(running: Scene) -> None:
+    browser, reference = declined(running)
+    check_page(browser.open(f"/my/{reference}"))
+    assert "为什么没有补贴" in browser.text
+    check_page(browser.open(f"/my/{reference}/decision"))
+    assert "不是授牌的代办点" in browser.text
+    assert "资格条件第 7 条" in browser.text
+    assert "通过的 8 条" in browser.text
+    assert browser.text.index("没有通过的") < browser.text.index("通过的 8 条")
+
+
+def test_an_appeal_is_filed_once_with_its_pictures_and_followed(running: Scene) -> None:
+    browser, reference = declined(running)
+    check_page(browser.open(f"/my/{reference}/appeal"))
+    empty = browser.send(action="/appeal", body="  ")
+    check_page(empty)
+    assert (empty.status_code, "还没有写哪里不对" in browser.text) == (422, True)
+    words = "那天店里挂着牌子，\n有照片为证。"
+    bad = browser.send(action="/appeal", body=words, photos=(BytesIO(b"no picture"), "a.jpg"))
+    check_page(bad)
+    assert bad.status_code == 422
+    assert "那天店里挂着牌子，" in bad.text, "what was typed is kept"
+    running.session.rollback()
+    assert running.session.scalars(select(Appeal)).all() == [], "an appeal without its proof was filed"
+    target, hidden = browser.form(action="/appeal")
+    image = picture()
+    for _ in range(2):
+        data = {**hidden, "body": words, "photos": (BytesIO(image), "a.jpg")}
+        assert browser.client.post(target, data=data).status_code == 303
+    page = browser.open(f"/my/{reference}/appeal")
+    check_page(page)
+    appeal = running.session.scalars(select(Appeal)).one()
+    assert appeal.body == "那天店里挂着牌子， 有照片为证。"
+    assert appeal.reference in browser.text
+    assert "等局里答复" in browser.text
+    assert "附 1 张照片" in browser.text
+    check_page(browser.send(action="/appeal", photos=(BytesIO(picture()), "b.jpg")))
+    running.session.rollback()
+    assert len(photos_of(session=running.session, appeal=appeal)) == 2
+    appeal.state, appeal.answer, appeal.answered_at = "rejected", "当天没有授牌。", appeal.filed_at
+    running.session.commit()
+    check_page(browser.open(f"/my/{reference}/appeal"))
+    assert "当天没有授牌。" in browser.text
+    assert "行政复议" in browser.text
+
+
+def test_nothing_can_be_objected_to_an_award(running: Scene) -> None:
+    app = running.app()
+    point = Browser(app)
+    point.sign_in("point")
+    reference = point.complete(running, running.owner("owner"))
+    browser = Browser(app)
+    browser.sign_in("owner")
+    check_page(browser.open(f"/my/{reference}/appeal"))
+    assert "没有可以申诉的决定" in browser.text
+    check_page(browser.open(f"/my/{reference}/decision"))
+    assert "通过的 9 条" in browser.text
