@@ -39,7 +39,7 @@ from registry.dealers import Dealer
 from registry.filing_file import look_through, read_rows
 from registry.filing_import import import_filings
 from registry.filings import FiledBike
-from registry.people import find_person
+from registry.people import find_person, mask_name
 from registry.plate_authority import PlateRecord
 from registry.stocking import stock_in
 from registry.trade_ins import TradeIn
@@ -224,7 +224,9 @@ def _seed_accounts(work: _Work, dealer_id: int) -> None:
     for owner in (READY_OWNER, PAID_OWNER):
         person = find_person(session=work.session, keyring=work.settings.keyring, id_no=owner.id_no)
         assert person is not None, "the demo's owners stand on the first lines of its list"
-        accounts.append(Account(login=owner.login, display_name=owner.name, role="owner", person_id=person.id))
+        accounts.append(
+            Account(login=owner.login, display_name=mask_name(owner.name), role="owner", person_id=person.id)
+        )
     for account in accounts:
         account.password_hash = hash_password(PASSWORD)
     work.session.add_all(accounts)

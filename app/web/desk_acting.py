@@ -28,6 +28,9 @@ SHORTEST_REASON = 4
 OTHERS = {
     "scheduler": "系统定时任务",
     "queue": "队列",
+    "bank": "银行",
+    "partner:plates": "交警云申领",
+    "system": "系统",
     "applicant": "申请人",
     "demo": "演示数据",
     "import": "名单导入",

@@ -41,6 +41,8 @@ def show_print() -> str:
 def print_labels() -> Response | tuple[str, int]:
     """Sheets of labels for the stock: those named, else the newest."""
     form = Form.read(*FIELDS, source=request.args)
+    if "of" not in request.args:
+        form.values["of"] = "bike"
     typed = form.value("newest") or str(NEWEST)
     if not (typed.isascii() and typed.isdecimal() and 1 <= int(typed[:6]) <= MOST_LABELS):
         form.blame("newest", f"要 1 到 {MOST_LABELS} 之间的数。")

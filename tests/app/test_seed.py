@@ -1,4 +1,4 @@
-"""A small demo district, seeded for real: it ends consistent, as the issue's figures want it, and only once."""
+"""A small demo district, seeded for real: it ends consistent, as the bureau's figures want it, and only once."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -151,6 +151,7 @@ def test_everybody_can_sign_in(district: tuple[Settings, PoliceBook]) -> None:
             assert check_password_hash(accounts[row.login].password_hash, row.password)
         assert {accounts[row.login].role for row in DEMO_ACCOUNTS} == {"owner", "dealer", *STAFF_ROLES}
         ready, paid = accounts[READY_OWNER.login], accounts[PAID_OWNER.login]
+        assert (ready.display_name, paid.display_name) == ("陈*英", "吴*华"), "the audit shows who acted by this name"
         bike = get_filed_bike(session=session, plate_no=READY_OWNER.plate_no)
         assert (bike.owner_id, bike.state) == (ready.person_id, "filed")
         assert session.scalar(select(TradeIn.id).where(TradeIn.owner_id == ready.person_id)) is None

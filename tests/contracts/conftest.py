@@ -32,8 +32,8 @@ from app.clients.sms.server import Options as SmsOptions
 from app.clients.sms.server import create_stub as create_sms
 
 KEY = b"a key of thirty-two bytes, shared"
-READ_S = 1.0
-TIMES = {"callback_delay_s": 0.03, "late_s": 0.25, "slow_s": 0.05, "silent_s": 1.3}
+READ_S = 2.0
+TIMES = {"callback_delay_s": 0.03, "late_s": 0.25, "slow_s": 0.05, "silent_s": 2.4}
 PATIENCE_S = 10.0
 
 

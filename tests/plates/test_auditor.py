@@ -17,7 +17,12 @@ from tests.web.scene import Browser
 
 WRITES = {"POST", "PUT", "PATCH", "DELETE"}
 # Signing in and out, which are no deeds and which everybody may do.
-SIGNING = {
+OPEN_TO_ALL = {
+    "/api/dealer-applications",
+    "/api/dealer-passwords",
+    "/dealers/apply",
+    "/dealers/password",
+    "/proof",
     "/api/sign-ins",
     "/api/sign-ins/by-code",
     "/api/one-time-codes",
@@ -36,6 +41,15 @@ def writing_routes(app: Any) -> list[tuple[str, str, Any]]:
     ]
 
 
+# Looks and reckonings that change nothing, asked for by POST: what is asked does not belong into an address.
+READ_BY_POST = {
+    "/api/filings/search",
+    "/api/people/<int:person_id>/unmaskings",
+    "/api/programmes/<code>/what-if",
+    "/desk/search",
+}
+
+
 def test_an_auditor_is_403_on_every_writing_route(place: Place) -> None:
     session = place.district.session
     auditor = place.as_role("auditor")
@@ -46,12 +60,13 @@ def test_an_auditor_is_403_on_every_writing_route(place: Place) -> None:
     assert browser.page is not None
     token = re.search(r'name="csrf_token" value="([^"]+)"', browser.page.text)
     assert token is not None
-    deeds = 0
+    acted = select(func.count()).select_from(AuditEntry).where(AuditEntry.actor.like("account:%"))
+    before, deeds, reached = session.scalar(acted), 0, set()
     for path, method, rule in writing_routes(place.app):
         found = rule_of(place.app.view_functions[rule.endpoint])
         assert found is not None
         if found.kind == "public":
-            assert rule.rule in SIGNING, f"everybody may write at {rule.rule}"
+            assert rule.rule in OPEN_TO_ALL, f"everybody may write at {rule.rule}"
             continue
         deeds += 1
         if path.startswith("/api/"):
@@ -59,11 +74,12 @@ def test_an_auditor_is_403_on_every_writing_route(place: Place) -> None:
             answer = auditor.client.open(path, method=method, headers=headers, json={})
         else:
             answer = browser.client.open(path, method=method, data={"csrf_token": token[1]})
-        assert answer.status_code == 403, (method, path, answer.status_code)
+        if answer.status_code != 403:
+            reached.add(rule.rule)
     assert deeds > 15
+    assert reached == READ_BY_POST
     session.rollback()
-    acted = select(func.count()).select_from(AuditEntry).where(AuditEntry.actor.like("account:%"))
-    assert session.scalar(acted) == 0
+    assert session.scalar(acted) == before
 
 
 def test_an_auditor_reads_board_claims_and_audit(place: Place, point: Api, owner: Any, programme: None) -> None:

@@ -66,7 +66,8 @@ def test_a_role_reaches_its_own_pages_only(running, login):
     for path, rule in plain_pages(app):
         status = browser.client.get(path).status_code
         allowed = rule.kind == "public" or role in rule.roles
-        assert (status < 400) == allowed, path
+        reached = status < 400 or status == 409  # an empty shop reaches its printer and has nothing to print
+        assert reached == allowed, path
         assert allowed or status == 403, path
 
 
