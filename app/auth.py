@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from flask import g, has_request_context, request
@@ -18,12 +18,13 @@ from werkzeug.security import check_password_hash, generate_password_hash
 
 from app.clock import real
 from app.db import db
-from app.refusals import TooManyAttempts, WrongCredentials
-from registry.accounts import Account, SignIn, SignInAttempt, owner_account
+from app.refusals import SecondFactorNeeded, SecondFactorToSetUp, TooManyAttempts, WrongCredentials
+from registry.accounts import STAFF_ROLES, Account, SignIn, SignInAttempt, owner_account
 from registry.audit import record
 from registry.one_time_codes import who_holds
-from registry.people import mask_name, open_name
+from registry.people import Person, mask_name, open_name
 from registry.sealing import Keyring
+from registry.second_factor import has_second_factor, prove_second_factor
 
 COOKIE = "mapai_sign_in"
 LASTS = timedelta(hours=12)
@@ -60,8 +61,23 @@ def hash_password(password: str) -> str:
 _NOBODY = hash_password(secrets.token_urlsafe())
 
 
-def sign_in(*, session: Session, login: str, password: str, address: str) -> str:
-    """Return a new token for this login; commits.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """Somebody who gave the right password and is not signed in yet. ``password_hash`` is the one it was right for."""
+
+    account_id: int
+    login: str
+    role: str
+    password_hash: str
+    has_second_factor: bool
+
+    def with_password(self, password_hash: str) -> Known:
+        """Return the same account, known by the password it has just been given."""
+        return replace(self, password_hash=password_hash)
+
+
+def check_password(*, session: Session, login: str, password: str, address: str) -> Known:
+    """Return whose password this is; commits the attempt.
 
     Raises WrongCredentials (also for a disabled account) and TooManyAttempts after ten wrong passwords for one login
     from one address within 15 minutes.
@@ -74,8 +90,68 @@ def sign_in(*, session: Session, login: str, password: str, address: str) -> str
     right = check_password_hash(account.password_hash if account else _NOBODY, password)
     if account is None or not right:
         raise WrongCredentials
-    token = _new_token(session=session, account_id=account.id)
     session.execute(delete(SignInAttempt).where(SignInAttempt.login == login, SignInAttempt.address == address))
+    session.commit()
+    return known_account(account, session=session)
+
+
+def known_account(account: Account, *, session: Session) -> Known:
+    """Return the account as one whose password was right."""
+    return Known(
+        account_id=account.id,
+        login=account.login,
+        role=account.role,
+        password_hash=account.password_hash,
+        has_second_factor=has_second_factor(session=session, account_id=account.id),
+    )
+
+
+def sign_in(
+    *, session: Session, keyring: Keyring, login: str, password: str, address: str, totp: str | None, required: bool
+) -> str:
+    """Return a new token for this login; commits. ``required``: staff without a second factor do not get in.
+
+    Raises what check_password, admit and registry.second_factor.prove_second_factor raise.
+    """
+    known = check_password(session=session, login=login, password=password, address=address)
+    return admit(session=session, keyring=keyring, known=known, totp=totp, required=required)
+
+
+def admit(*, session: Session, keyring: Keyring, known: Known, totp: str | None, required: bool) -> str:
+    """Return a new token for somebody whose password was right, once his second factor is; commits.
+
+    Raises SecondFactorNeeded, SecondFactorToSetUp, WrongCredentials where the password was changed meanwhile, and what
+    registry.second_factor.prove_second_factor raises.
+    """
+    if known.has_second_factor:
+        if not totp:
+            raise SecondFactorNeeded
+        prove_second_factor(session=session, keyring=keyring, account_id=known.account_id, code=totp, real_now=real())
+    elif required and known.role in STAFF_ROLES:
+        raise SecondFactorToSetUp
+    return open_sign_in(session=session, known=known)
+
+
+def open_sign_in(*, session: Session, known: Known) -> str:
+    """Return a new token for an account whose password still is the one that was right; commits.
+
+    Raises WrongCredentials where it was changed, or the account disabled, while its owner signed in: that ends every
+    sign-in, and this one must not slip through behind it.
+    """
+    stands = (
+        select(Account.id)
+        .where(
+            Account.id == known.account_id,
+            Account.password_hash == known.password_hash,
+            Account.disabled_at.is_(None),
+        )
+        # Held until the sign-in is committed: whoever changes the password now waits, and then ends it too.
+        .with_for_update(read=True)
+    )
+    if session.scalar(stands) is None:
+        session.rollback()
+        raise WrongCredentials
+    token = _new_token(session=session, account_id=known.account_id)
     session.commit()
     return token
 
@@ -86,6 +162,14 @@ def sign_in_by_code(*, session: Session, keyring: Keyring, phone: str, code: str
     Raises what registry.one_time_codes.who_holds raises, and AccountClosed.
     """
     person = who_holds(session=session, keyring=keyring, phone=phone, code=code, id_tail=id_tail, now=real())
+    return sign_in_owner(session=session, keyring=keyring, person=person)
+
+
+def sign_in_owner(*, session: Session, keyring: Keyring, person: Person) -> str:
+    """Return a new token for an owner who has proved to hold his phone; the account is made now if need be. Commits.
+
+    Raises AccountClosed.
+    """
     name = mask_name(open_name(person=person, keyring=keyring))
     account_id = owner_account(session=session, person_id=person.id, display_name=name, password_hash=_NOBODY)
     token = _new_token(session=session, account_id=account_id)

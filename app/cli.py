@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import signal
+import subprocess
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -266,6 +267,13 @@ def verify(data: Path) -> None:
 
     with _database(settings):
         sys.exit(run(settings))
+
+
+@main.command()
+def capacity() -> None:
+    """Measure this machine, on a database of its own, and say how many points and owners it serves, and why."""
+    # What measures a machine lives with the benchmarks, and nothing of the platform may need those.
+    sys.exit(subprocess.call([sys.executable, "-m", "loadtests.capacity"]))
 
 
 @main.command("prove")

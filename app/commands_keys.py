@@ -17,7 +17,9 @@ from app.startup import CannotStart
 from registry.dealer_inputs import DEALERS
 from registry.import_jobs import ImportChunk
 from registry.key_rotation import PEOPLE, Rotation, SealedTable, keys_in_use, rotate
+from registry.owner_drafts import OWNER_DRAFTS
 from registry.sealing import Unsealable
+from registry.second_factor import SECOND_FACTORS
 from subsidy.wallets import Wallet
 
 WALLETS = SealedTable(
@@ -30,7 +32,7 @@ IMPORTS = SealedTable(
     fields={"body_sealed": "import"},
     block=10,
 )
-TABLES = (PEOPLE, DEALERS, WALLETS, IMPORTS)
+TABLES = (PEOPLE, DEALERS, WALLETS, IMPORTS, OWNER_DRAFTS, SECOND_FACTORS)
 ACTOR = "command:keys"
 
 

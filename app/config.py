@@ -19,6 +19,9 @@ MAPAI_STATEMENT_OVERDUE_HOURS   after its day ended, until a missing bank statem
 MAPAI_PLATES_URL, MAPAI_ECNY_URL, MAPAI_SMS_URL   partners; default the demo's own servers on the ports after the web's
 MAPAI_MOST_OVERDUE  how many old bikes without destruction papers a point may have and still open trade-ins, default 50
 MAPAI_APPEAL_DAYS, MAPAI_REPAYMENT_DAYS   working days to answer an appeal, default 15; days to pay back, default 30
+MAPAI_STAFF_TOTP    required (the default in production): staff sign in with an authenticator; optional: who has one
+MAPAI_WECHAT_APP_ID, MAPAI_WECHAT_SECRET, MAPAI_WECHAT_URL, MAPAI_WECHAT_SCRIPT   WeChat's scanner inside WeChat: the
+                    official account, its API and its browser script; all four or none, which is the default
 MAPAI_CLOCK         business time in a demo or scenario, see app/clock.py
 
 Secrets, hexadecimal, 32 bytes or more; in production they must be given, a demo makes its own and keeps them in the
@@ -44,6 +47,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from app import postgres
+from app.clients.wechat import WeChatSetup
 from app.clock import Clock
 from app.data_folder import DEFAULT, claim
 from app.startup import CannotStart
@@ -97,7 +101,9 @@ class Settings:
     most_overdue: int = 50
     appeal_working_days: int = 15
     repayment_days: int = 30
+    staff_totp_required: bool = True
     enrolment: EnrolmentRules = field(default_factory=EnrolmentRules)
+    wechat: WeChatSetup | None = None
     clock: Clock = field(default_factory=Clock)
 
     @property
@@ -157,7 +163,9 @@ class Settings:
             most_overdue=_number(env, "MAPAI_MOST_OVERDUE", default=50, low=0, high=100_000),
             appeal_working_days=_number(env, "MAPAI_APPEAL_DAYS", default=15, low=1, high=120),
             repayment_days=_number(env, "MAPAI_REPAYMENT_DAYS", default=30, low=1, high=365),
+            staff_totp_required=_staff_totp(env, mode),
             enrolment=_enrolment(env),
+            wechat=_wechat(env),
             clock=_clock(env, mode),
         )
 
@@ -167,6 +175,13 @@ def _mode(env: Mapping[str, str]) -> Mode:
     if mode not in MODES:
         raise CannotStart(f"MAPAI_MODE is «{mode}»: write one of {', '.join(MODES)}.")
     return cast("Mode", mode)
+
+
+def _staff_totp(env: Mapping[str, str], mode: Mode) -> bool:
+    text = env.get("MAPAI_STAFF_TOTP") or ("required" if mode == "production" else "optional")
+    if text not in ("required", "optional"):
+        raise CannotStart(f"MAPAI_STAFF_TOTP is «{text}»: write required or optional.")
+    return text == "required"
 
 
 def _district(env: Mapping[str, str]) -> str:
@@ -190,6 +205,17 @@ def _enrolment(env: Mapping[str, str]) -> EnrolmentRules:
         attempts_a_day=_number(env, "MAPAI_TRAINING_ATTEMPTS", default=usual.attempts_a_day, low=1, high=50),
         licence_days=_number(env, "MAPAI_LICENCE_DAYS", default=usual.licence_days, low=30, high=3_650),
     )
+
+
+def _wechat(env: Mapping[str, str]) -> WeChatSetup | None:
+    names = [f"MAPAI_WECHAT_{part}" for part in ("APP_ID", "SECRET", "URL", "SCRIPT")]
+    missing = [name for name in names if not env.get(name)]
+    if len(missing) == len(names):
+        return None
+    if missing:
+        raise CannotStart(f"{missing[0]} is missing: WeChat's scanner needs all four of {', '.join(names)}, or none.")
+    app_id, secret, url, script = (env[name] for name in names)
+    return WeChatSetup(app_id=app_id, secret=secret, url=_http_url(names[2], url), script=_http_url(names[3], script))
 
 
 def _clock(env: Mapping[str, str], mode: Mode) -> Clock:

@@ -22,6 +22,8 @@ from registry.base import Base
 db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False})
 
 CONNECT_SECONDS = 5
+# A request waits so long for a free connection: a crowd stands in line rather than being sent away.
+WAIT_FOR_CONNECTION_SECONDS = 20
 FRESH_SECONDS = 1.0
 # Measured best on a hot row: a few connections a worker; more only make them queue in the database.
 WEB_POOL = 4
@@ -35,7 +37,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {
         "pool_size": WEB_POOL,
         "max_overflow": WEB_POOL,
-        "pool_timeout": CONNECT_SECONDS,
+        "pool_timeout": WAIT_FOR_CONNECTION_SECONDS,
         "connect_args": _connect_args(
             settings, application="mapai-web", idle_in_transaction_session_timeout=WEB_IDLE_IN_TRANSACTION_MS
         ),

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 
 from sqlalchemy import delete, exists, func, or_, select
 from sqlalchemy.orm import Session
 
-from app.api.documents import LOCAL
 from app.tables import FirstAnswer
 from registry.accounts import Account
+from registry.erasure import LOCAL
 from registry.trade_ins import TradeIn
+from subsidy.appeal_erasure import forget_appeals_of, keeps_appeal_text
 from subsidy.appeals import OPEN, Appeal
 from subsidy.claims import Claim
 from subsidy.payouts import Payout
@@ -43,8 +44,12 @@ class ClaimsAndMoney:
         instants = [instant for instant in (claimed, paid) if instant is not None]
         return max(instants).astimezone(LOCAL).date() if instants else None
 
-    def forget(self, *, session: Session, person_id: int) -> Mapping[str, int]:
-        """Remove wallets confirmed for trade-ins that were withdrawn, and kept answers to the person's requests."""
+    def keeps(self, *, session: Session, person_id: int) -> Sequence[str]:
+        """Return «appeals» while what the person wrote in one is held."""
+        return ("appeals",) if keeps_appeal_text(session=session, person_id=person_id) else ()
+
+    def forget(self, *, session: Session, person_id: int, now: datetime) -> Mapping[str, int]:
+        """Remove wallets of withdrawn trade-ins, old appeals' texts, and kept answers to the person's requests."""
         withdrawn = select(TradeIn.id).where(TradeIn.owner_id == person_id, TradeIn.state == "withdrawn")
         paid = exists().where(Payout.trade_in_id == Wallet.trade_in_id)
         wallets = delete(Wallet).where(Wallet.trade_in_id.in_(withdrawn), ~paid).returning(Wallet.id)
@@ -53,5 +58,6 @@ class ClaimsAndMoney:
         answers = delete(FirstAnswer).where(FirstAnswer.actor.in_(actors), FirstAnswer.status != 0)
         return {
             "wallets_of_withdrawn_trade_ins": len(session.execute(wallets).all()),
+            "texts_of_appeals": forget_appeals_of(session=session, person_id=person_id, now=now),
             "kept_answers": len(session.execute(answers.returning(FirstAnswer.key)).all()),
         }

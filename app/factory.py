@@ -11,7 +11,9 @@ from app.api.fast_lane import FastLane
 from app.clients.signing import HmacSm3
 from app.combiner import Combiner
 from app.config import Settings
+from app.crowd import BUSY, Crowd
 from app.partners import Partners, partners_for
+from app.refusals import TooCrowded
 
 LARGEST_REQUEST_BYTES = 10 * 1024 * 1024
 
@@ -22,7 +24,7 @@ def create_app(
     """Return the application. Without ``settings`` they are read from the environment (raises CannotStart).
 
     ``app.extensions`` holds what views need, each under ``mapai.<word>``: settings, clock, keyring, partners,
-    combiner and plates_signer (checks the police system's callbacks).
+    combiner, crowd and plates_signer (checks the police system's callbacks).
     """
     settings = settings or Settings.from_env()
     app = Flask("app", static_folder=None)
@@ -47,10 +49,13 @@ def create_app(
     errors.register(app)
     headers.init_app(app)
     app.before_request(_refuse_unwritable_address)
+    app.before_request(_say_that_it_is_crowded)
     register_faces(app)
     access.require_rules(app)
+    crowd = app.extensions["mapai.crowd"] = Crowd(app.wsgi_app, threads=settings.web_threads)
     app.wsgi_app = FastLane(  # type: ignore[method-assign]
-        app.wsgi_app,
+        crowd,
+        arrived=crowd.note_completion,
         signer=app.extensions["mapai.plates_signer"],
         keyring=app.extensions["mapai.keyring"],
         combiner=app.extensions["mapai.combiner"],
@@ -68,3 +73,9 @@ def _refuse_unwritable_address() -> None:
     """Answer 404 to an address with a NUL in it: PostgreSQL holds none, so nothing can be found under it."""
     if "\0" in request.path:
         abort(404)
+
+
+def _say_that_it_is_crowded() -> None:
+    """Refuse a request that app/crowd.py will not let in just now."""
+    if request.environ.get(BUSY):
+        raise TooCrowded

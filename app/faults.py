@@ -39,6 +39,13 @@ FAULTS = {
     fault.code: fault
     for fault in (
         _fault("required", "这一项没有填。", "This field is missing.", "请填写这一项。", "Fill this field in."),
+        _fault(
+            "not_confirmed",
+            "还没有确认。",
+            "This was not confirmed.",
+            "看过说明、同意的，请填 true；不同意的，什么都不会变。",
+            "Send true once it was read and is meant; otherwise nothing changes.",
+        ),
         _fault("null", "这一项不能是空值。", "This field may not be null.", "请填写这一项。", "Fill this field in."),
         _fault("not_text", "这一项应是文字。", "This field is text.", "请用引号括起来。", "Send it as a JSON string."),
         _fault(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Flask, Response, request
 
 from app.auth import COOKIE
+from app.clients.wechat import WeChatSetup
 
 POLICY = (
     "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
@@ -16,16 +17,23 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Cross-Origin-Opener-Policy": "same-origin",
-    "Permissions-Policy": "geolocation=(), microphone=(), payment=()",
+    "Permissions-Policy": "camera=(self), geolocation=(), microphone=(), payment=()",
 }
+
+
+def policy_of(wechat: WeChatSetup | None) -> str:
+    """Return the content security policy: scripts of ours alone, and of WeChat's host where its scanner is set up."""
+    return POLICY if wechat is None else POLICY.replace("script-src 'self'", f"script-src 'self' {wechat.script_host}")
 
 
 def init_app(app: Flask) -> None:
     """Set the headers on every answer of ``app``, errors included."""
 
+    headers = {**HEADERS, "Content-Security-Policy": policy_of(app.extensions["mapai.settings"].wechat)}
+
     @app.after_request
     def set_headers(answer: Response) -> Response:
-        for name, value in HEADERS.items():
+        for name, value in headers.items():
             answer.headers.setdefault(name, value)
         # What is shown to somebody signed in stays on no shared computer and in no proxy.
         if COOKIE in request.cookies or "Authorization" in request.headers:

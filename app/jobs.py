@@ -20,7 +20,7 @@ from app import job_fence
 from app.clock import Clock, real
 from app.combiner import Combiner
 from app.completing import completion_of
-from app.district.programme import LOCAL
+from app.import_jobs import import_lists
 from app.log_jobs import publish_log
 from app.log_keys import LogTerms
 from app.partners import Partners
@@ -29,14 +29,18 @@ from registry.audit import Sealer
 from registry.base import PartnerUnavailable, Refusal
 from registry.cancelling import ask_about_cancellation, pending_cancellations
 from registry.dealer_licences import expire_licences
-from registry.import_running import run_next_import
-from registry.import_turns import any_due, forget_files
+from registry.dealer_rules import EnrolmentRules
+from registry.import_turns import forget_files
 from registry.messages import send_owed
+from registry.owner_drafts import forget_drafts
 from registry.plating import ask_about_application, pending_applications
 from registry.sealing import Keyring
 from registry.transferring import expire_transfers
+from subsidy.appeal_erasure import forget_appeals_of_locked
 from subsidy.dispatch import ask_next, pay_next
+from subsidy.programme_change_effect import forget_runs, reckon_next
 from subsidy.queue import append_due
+from subsidy.reclaiming import reclaim_next
 from subsidy.reconciliation import days_to_compare, reconcile_day
 from subsidy.stage_notices import tell_transitions
 from subsidy.wallet_checks import forget_wallet_checks
@@ -75,6 +79,7 @@ class Equipment:
     terms: PaymentTerms = field(default_factory=PaymentTerms)
     closing_soon: timedelta = timedelta(hours=72)
     log: LogTerms | None = None
+    enrolment: EnrolmentRules = field(default_factory=EnrolmentRules)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,12 +103,14 @@ def jobs_for(clock: Clock) -> tuple[Job, ...]:
         Job(name="fund", every=15 * second, work=ask_for_fund),
         Job(name="forfeitures", every=timedelta(minutes=1), work=forfeit),
         Job(name="ask_bank", every=second, work=ask_bank),
+        Job(name="reclaims", every=5 * second, work=reclaim),
         Job(name="ask_police", every=2 * second, work=ask_police),
         Job(name="messages", every=second, work=send_messages),
         Job(name="seal_audit", every=second, work=seal_audit),
         Job(name="publish_log", every=3 * second, work=publish_log),
         Job(name="statements", every=statements, work=reconcile),
         Job(name="imports", every=2 * second, work=import_lists),
+        Job(name="effects", every=2 * second, work=reckon_effects),
         Job(name="licences", every=_hourly(clock), work=expire),
         Job(name="clean_up", every=timedelta(hours=1), work=clean_up),
     )
@@ -176,6 +183,23 @@ def ask_bank(equipment: Equipment) -> str | None:
     return _words(_repeat(one, equipment=equipment, threads=ASKERS, most=MOST_QUESTIONS))
 
 
+def reclaim(equipment: Equipment) -> str | None:
+    """Ask the bank for money that owners have to give back, and about what was asked before."""
+
+    def one() -> str | None:
+        return reclaim_next(sessions=equipment.sessions, operator=equipment.partners.operator, clock=equipment.clock)
+
+    return _words(_repeat(one, equipment=equipment, threads=1, most=MOST_QUESTIONS))
+
+
+def reckon_effects(equipment: Equipment) -> str | None:
+    """Reckon what drafts on a long queue would do, one after the other."""
+    counts: Counter[str] = Counter()
+    while equipment.leads() and (outcome := reckon_next(sessions=equipment.sessions, clock=equipment.clock)):
+        counts[outcome] += 1
+    return _words(counts)
+
+
 def ask_police(equipment: Equipment) -> str | None:
     """Ask the police what became of cancellations and applications whose answer has not come within seconds."""
     before = equipment.clock.business(real() - POLICE_ANSWER_WITHIN)
@@ -240,7 +264,7 @@ def reconcile(equipment: Equipment) -> str | None:
                 sessions=equipment.sessions,
                 operator=equipment.partners.operator,
                 day=day,
-                now=equipment.clock.now(),
+                clock=equipment.clock,
                 overdue_after=equipment.terms.statement_overdue,
             )
         except PartnerUnavailable:
@@ -253,38 +277,8 @@ def reconcile(equipment: Equipment) -> str | None:
     return f"{compared} compared, {differing} differ" if compared else None
 
 
-def import_lists(equipment: Equipment) -> str | None:
-    """Run the imports that wait, one after the other; one that broke off is begun again."""
-    done: list[str] = []
-    while equipment.leads() and _import_waits(equipment):
-        pooled = equipment.engine.raw_connection()
-        connection = pooled.driver_connection
-        assert connection is not None
-        # Not given back to the pool: its temporary tables hold rows of the list.
-        pooled.detach()
-        try:
-            outcome = run_next_import(
-                connection=connection,
-                sessions=equipment.sessions,
-                keyring=equipment.keyring,
-                today=equipment.clock.now().astimezone(LOCAL).date(),
-                go_on=equipment.leads,
-            )
-        finally:
-            connection.close()
-        if outcome is None:  # another process was quicker
-            break
-        done.append(outcome)
-    return ", ".join(done) or None
-
-
-def _import_waits(equipment: Equipment) -> bool:
-    with equipment.sessions() as session:
-        return any_due(session=session)
-
-
 def clean_up(equipment: Equipment) -> str | None:
-    """Forget sign-ins and codes that are over, first answers nobody will ask for again, and runs long over."""
+    """Forget sign-ins and codes that are over, first answers nobody will ask for again, forms left, runs long over."""
     with equipment.engine.begin() as connection:
         sign_ins = connection.execute(FORGET_SIGN_INS).rowcount
         attempts = connection.execute(FORGET_ATTEMPTS).rowcount
@@ -294,6 +288,11 @@ def clean_up(equipment: Equipment) -> str | None:
         pieces = forget_files(session=session)
     with equipment.sessions.begin() as session:
         wallet_checks = forget_wallet_checks(session=session)
+    with equipment.sessions.begin() as session:
+        drafts = forget_drafts(session=session)
+        appeals = forget_appeals_of_locked(session=session, now=equipment.clock.now())
+    with equipment.sessions.begin() as session:
+        effects = forget_runs(session=session)
     runs = job_fence.forget(engine=equipment.engine)
     return _words(
         Counter(
@@ -304,6 +303,9 @@ def clean_up(equipment: Equipment) -> str | None:
             runs=runs,
             list_pieces=pieces,
             wallet_checks=wallet_checks,
+            drafts=drafts,
+            effect_runs=effects,
+            appeals=appeals,
         )
     )
 

@@ -7,8 +7,11 @@ from pathlib import Path
 import psycopg
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from psycopg.sql import SQL, Identifier
+from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 
 from app import postgres
 from app.config import APP_ROLE, Settings
@@ -20,6 +23,12 @@ MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 # district finds no table instead of another district's.
 NOWHERE = "nowhere"
 LOCK = "mapai-upgrade"
+_DOES_NOT_FIT = (
+    "数据库里的表和这个版本对不上，多半是开发中的版本建的（{reason_zh}）：演示数据请用 --data 换一个新文件夹，"
+    "或者删掉旧的；正式数据请从备份恢复后再升级。"
+    " · The tables of this database do not fit this version; an unfinished version may have made them ({reason_en}): "
+    "for a demo name a new folder with --data or remove the old one, for real data restore a backup and upgrade again."
+)
 
 
 def upgrade(settings: Settings) -> None:
@@ -112,5 +121,35 @@ def _migrate(settings: Settings) -> None:
             config.attributes["schema"] = settings.schema
             command.upgrade(config, "head")
             connection.commit()
+            missing = _missing(connection, settings.schema)
+    except CommandError as unknown:
+        raise CannotStart(
+            f"这个数据库是另一个版本的码牌建的（{unknown}）：请用那个版本启动，或者用 --data 换一个新文件夹。"
+            f" · Another version of Mapai made this database ({unknown}): "
+            "start that version, or name a new folder with --data."
+        ) from unknown
+    except DBAPIError as failed:
+        reason = " ".join(str(failed.orig).split())[:200]
+        raise CannotStart(_DOES_NOT_FIT.format(reason_zh=f"数据库说：{reason}", reason_en=reason)) from failed
     finally:
         engine.dispose()
+    if missing:
+        listed = ", ".join(missing[:5])
+        raise CannotStart(_DOES_NOT_FIT.format(reason_zh=f"缺 {listed}", reason_en=f"missing: {listed}"))
+
+
+def _missing(connection: Connection, schema: str) -> list[str]:
+    """Return the tables and columns that the code has and the database lacks, though every migration has run there."""
+    from migrations.tables import metadata
+
+    columns = text("SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = :schema")
+    found = {tuple(row) for row in connection.execute(columns, {"schema": schema})}
+    tables = {name for name, _ in found}
+    lacking = sorted(set(metadata.tables) - tables)
+    return lacking + sorted(
+        f"{table.name}.{column.name}"
+        for table in metadata.tables.values()
+        if table.name in tables
+        for column in table.columns
+        if (table.name, column.name) not in found
+    )

@@ -64,6 +64,44 @@ class TooManyAttempts(EdgeRefusal):
     remedy_en = "If you forgot the password, ask the bureau's administrator."
 
 
+class SecondFactorNeeded(EdgeRefusal):
+    """The password was right and the account has an authenticator, whose code was not sent."""
+
+    code = "second_factor_needed"
+    kind = "forbidden"
+    status = 401
+    zh = "密码对了，还要填动态口令。"
+    en = "The password is right; the authenticator code is missing."
+    remedy_zh = "请填验证器里显示的 6 位数字，或者一个恢复码。"
+    remedy_en = "Send the 6 digits your authenticator shows, or a recovery code."
+    default_field = "totp"
+
+
+class SecondFactorToSetUp(EdgeRefusal):
+    """Staff sign in with a second factor here, and this account has none."""
+
+    code = "second_factor_to_set_up"
+    kind = "forbidden"
+    status = 403
+    zh = "这个账号还没有绑定动态口令，不能登录。"
+    en = "This account has no authenticator yet and cannot sign in."
+    remedy_zh = "请在网页上登录一次，照着提示绑定。"
+    remedy_en = "Sign in on the web page once and set it up there."
+
+
+class TooCrowded(EdgeRefusal):
+    """Completions are arriving faster than pages can be made beside them: readers come again in a moment."""
+
+    code = "too_crowded"
+    kind = "unavailable"
+    status = 503
+    retry_after_s = 3
+    zh = "现在来看的人太多，这一页一时打不开。"
+    en = "Too many people are looking just now; this page cannot be shown for the moment."
+    remedy_zh = "过几秒会自动再打开。已经办好的、排好的都不受影响。"
+    remedy_en = "It opens by itself in a few seconds. Nothing that was done, and nobody's place, is affected."
+
+
 class KeyMissing(EdgeRefusal):
     """Every writing request carries an Idempotency-Key."""
 

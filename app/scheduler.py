@@ -76,6 +76,7 @@ class Scheduler:
             terms=PaymentTerms.of(settings),
             closing_soon=timedelta(hours=settings.closing_soon_hours),
             log=LogTerms.of(settings),
+            enrolment=settings.enrolment,
         )
 
     def run(self) -> None:

@@ -25,6 +25,7 @@ from app.auth import hash_password
 from app.config import Settings
 from app.db import engine_for, psycopg_conninfo
 from app.demo import DEALER_LOGIN, PAID_OWNER, PASSWORD, READY_OWNER, STAFF, refuse_production
+from app.demo_desk import furnish_desk
 from app.district.dealers import BIKES_A_POINT, BIKES_DEMO_POINT, DEALERS, import_made_dealers, made_bike, made_models
 from app.district.filings import generate_filings, write_filings_csv
 from app.district.line import Line, PastClock, plate_record
@@ -98,6 +99,7 @@ def seed(
         _seed_accounts(work, dealer_ids[0])
         _seed_programme(work, opens_at)
         _seed_trade_ins(work, rows, dealer_ids, tell_police, progress)
+        furnish_desk(session=work.session, rules=demo_rules(opens_at=opens_at), clock=settings.clock)
         record(session=work.session, actor=ACTOR, action=DONE, subject=f"district:{settings.district}")
         work.session.commit()
 

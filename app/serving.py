@@ -28,6 +28,9 @@ WEB = "wsgi:app"
 CALLBACK_PATHS = {"plates": "/api/partners/plates/callbacks", "ecny": "/api/partners/ecny/callbacks"}
 MISBEHAVIOUR = "MAPAI_MISBEHAVIOUR"
 GRACE_SECONDS = 10
+# Connections that may be open and waiting, over all workers: a crowd of phones, each keeping one open. One more waits
+# in the kernel's queue, as long again; the default of granian would leave every second one of 2,000 unheard.
+CONNECTIONS = 8192
 # Partner servers keep their state in one process.
 PARTNER_THREADS = 16
 
@@ -71,6 +74,8 @@ def serve(target: str, *, host: str, port: int, workers: int, threads: int, fact
         interface=Interfaces.WSGI,
         workers=workers,
         blocking_threads=threads,
+        backlog=CONNECTIONS,
+        backpressure=max(1, CONNECTIONS // workers),
         respawn_failed_workers=True,
         respawn_interval=0.5,
         workers_kill_timeout=GRACE_SECONDS,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -15,8 +13,8 @@ from typing import Any
 import psycopg
 from sqlalchemy.orm import Session
 
-from app.auth import LASTS, hash_password
-from app.clock import Clock, real
+from app.auth import hash_password
+from app.clock import Clock
 from app.config import Settings
 from app.db import engine_for, psycopg_conninfo
 from app.district.dealers import import_made_dealers, made_bike, made_models
@@ -26,6 +24,7 @@ from app.scenario.calls import Server
 from app.scenario.ground import import_list, tell_police
 from loadtests.ready import Ready, make_ready, one_stage
 from loadtests.rush_shapes import SHAPES, counters_among
+from loadtests.signed_in import make_account, sign_in
 from loadtests.users_known import Callback, Counter, Known, Owner, Walk
 from registry.bike_models import catalogue_missing
 from registry.codes import new_reference
@@ -97,7 +96,7 @@ def make_ground(settings: Settings, *, shape: str, sizes: Sizes, folder: Path, p
         progress("号牌在办", len(ready), sizes.plates)
         counters = _open_counters(connection, settings, sizes, folder, progress)
         staff = [
-            _sign_in(connection, _account(connection, login=role, role=role, password_hash=hash_password(role)))
+            sign_in(connection, make_account(connection, login=role, role=role, password_hash=hash_password(role)))
             for role in STAFF_ROLES
         ]
         connection.commit()
@@ -180,36 +179,11 @@ def _sign_owners_in(connection: psycopg.Connection[Any], references: Sequence[st
         "SELECT owner_id, reference FROM trade_in WHERE reference = ANY(%s)", (list(references[:MOST_SIGNED_IN]),)
     ).fetchall()
     return [
-        Owner(_sign_in(connection, _account(connection, login=f"owner-{person}", role="owner", person_id=person)), at)
+        Owner(
+            sign_in(connection, make_account(connection, login=f"owner-{person}", role="owner", person_id=person)), at
+        )
         for person, at in rows
     ]
-
-
-def _account(
-    connection: psycopg.Connection[Any],
-    *,
-    login: str,
-    role: str,
-    password_hash: str = "!",
-    person_id: int | None = None,
-    dealer_id: int | None = None,
-) -> int:
-    row = connection.execute(
-        "INSERT INTO account (login, password_hash, display_name, role, person_id, dealer_id)"
-        " VALUES (%s, %s, %s, %s, %s, %s) RETURNING id",
-        (login, password_hash, login, role, person_id, dealer_id),
-    ).fetchone()
-    assert row is not None
-    return int(row[0])
-
-
-def _sign_in(connection: psycopg.Connection[Any], account_id: int) -> str:
-    token = secrets.token_urlsafe(32)
-    connection.execute(
-        "INSERT INTO sign_in (token_sha256, account_id, expires_at) VALUES (%s, %s, %s)",
-        (hashlib.sha256(token.encode()).digest(), account_id, real() + LASTS),
-    )
-    return token
 
 
 def _open_counters(
@@ -226,10 +200,10 @@ def _open_counters(
     points, codes = _stock(settings, sizes, progress)
     counters = []
     for place, dealer_id in enumerate(points):
-        account_id = _account(connection, login=f"counter-{place + 1:04d}", role="dealer", dealer_id=dealer_id)
+        account_id = make_account(connection, login=f"counter-{place + 1:04d}", role="dealer", dealer_id=dealer_id)
         numbers = range(place * sizes.walks_a_counter, (place + 1) * sizes.walks_a_counter)
         walks = [_walk(number, rows[number], codes[number]) for number in numbers]
-        counters.append(Counter(_sign_in(connection, account_id), walks))
+        counters.append(Counter(sign_in(connection, account_id), walks))
     return counters
 
 

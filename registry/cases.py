@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Identity, Index, String, func, text
+from sqlalchemy import BigInteger, Identity, Index, String, func, text, update
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -36,3 +36,9 @@ def open_case(*, session: Session, kind: str, subject: str, detail: dict[str, An
     session.execute(
         row.on_conflict_do_nothing(index_elements=["kind", "subject"], index_where=text("closed_at IS NULL"))
     )
+
+
+def close_case(*, session: Session, kind: str, subject: str, actor: str, outcome: str) -> None:
+    """Close the open case of this kind about this subject; nothing happens where none is open."""
+    open_one = update(Case).where(Case.kind == kind, Case.subject == subject, Case.closed_at.is_(None))
+    session.execute(open_one.values(closed_at=func.clock_timestamp(), closed_by=actor, outcome=outcome))

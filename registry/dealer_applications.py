@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ForeignKey, Identity, Index, LargeBinary, String, func, select, text, update
+from sqlalchemy import BigInteger, ForeignKey, Identity, Index, LargeBinary, String, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from registry import audit
 from registry.accounts import Account
 from registry.base import Base, Instant, Refusal
-from registry.cases import Case, open_case
+from registry.cases import close_case, open_case
 from registry.codes import new_application_reference
 from registry.dealer_hours import Span, write_hours
 from registry.dealer_inputs import (
@@ -322,8 +322,7 @@ def _to_decide(session: Session, reference: str, step: str) -> tuple[DealerAppli
 
 def _close_case(session: Session, application: DealerApplication, actor: str, outcome: str) -> None:
     subject = f"dealer_application:{application.reference}"
-    open_one = update(Case).where(Case.kind == CASE, Case.subject == subject, Case.closed_at.is_(None))
-    session.execute(open_one.values(closed_at=func.clock_timestamp(), closed_by=actor, outcome=outcome))
+    close_case(session=session, kind=CASE, subject=subject, actor=actor, outcome=outcome)
 
 
 def _one(session: Session, reference: str, *, lock: bool) -> DealerApplication:

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from registry import audit
 from registry.base import Refusal
+from registry.cases import close_case
 from registry.dealer_account_import import store_accounts
 from registry.dealer_commitments import CommitmentVersion, approved_versions
 from registry.dealer_inputs import (
@@ -36,7 +37,7 @@ from registry.dealer_rows import (
     clean_dealer_row,
 )
 from registry.dealer_rules import EnrolmentRules
-from registry.dealer_store import store_dealers, version_on
+from registry.dealer_store import CASE, store_dealers, version_on
 from registry.dealers import Dealer, local_day
 from registry.filing_file import FilingFile, read_columns, read_header
 from registry.people import mask_name, mask_phone
@@ -185,7 +186,8 @@ def _take(work: _Work, line: int, cells: Sequence[str]) -> None:
     if not isinstance(checked, ListedDealer):
         _refuse(work.report, line, cells, checked)
         return
-    refusals = _conflicts(work, checked)
+    mistyped = _mistyped(work, checked)
+    refusals = _conflicts(work, checked, formerly=mistyped.credit_code if mistyped else None)
     if refusals:
         _refuse(work.report, line, cells, refusals)
         return
@@ -193,7 +195,7 @@ def _take(work: _Work, line: int, cells: Sequence[str]) -> None:
         if (value := getattr(checked, name)) is not None:
             owners[value] = checked.credit_code
     doubt = credit_code_doubt(checked.credit_code)
-    dealer = work.known.get(checked.credit_code)
+    dealer = work.known.get(checked.credit_code) or mistyped
     if dealer is not None:
         _compare(work, dealer, checked, cells)
         return
@@ -204,12 +206,33 @@ def _take(work: _Work, line: int, cells: Sequence[str]) -> None:
     work.report.stored += 1
 
 
-def _conflicts(work: _Work, listed: ListedDealer) -> list[Refusal]:
+def _mistyped(work: _Work, listed: ListedDealer) -> Dealer | None:
+    """The dealer of this very name whose code was doubtful, where the row brings a sound one; None otherwise."""
+    stored = work.taken["name"].get(listed.name)
+    dealer = work.known.get(stored or "")
+    if dealer is None or listed.credit_code in work.known or credit_code_doubt(listed.credit_code) is not None:
+        return None
+    return dealer if credit_code_doubt(dealer.credit_code) is not None else None
+
+
+def _correct_code(work: _Work, dealer: Dealer, new: str) -> list[str]:
+    """Give the dealer the sound code; its case is closed. Return the old one and the new."""
+    old = dealer.credit_code
+    dealer.credit_code = new
+    work.known[new] = work.known.pop(old)
+    for owners in work.taken.values():
+        owners.update({value: new for value, owner in owners.items() if owner == old})
+    outcome = f"credit code corrected from {old} to {new}"
+    close_case(session=work.session, kind=CASE, subject=f"dealer:{dealer.id}", actor=work.actor, outcome=outcome)
+    return [old, new]
+
+
+def _conflicts(work: _Work, listed: ListedDealer, *, formerly: str | None) -> list[Refusal]:
     refusals: list[Refusal] = []
     for name, owners in work.taken.items():
         value = getattr(listed, name)
         owner = owners.get(value) if value is not None else None
-        if owner is not None and (name == "credit_code" or owner != listed.credit_code):
+        if owner is not None and (name == "credit_code" or owner not in (listed.credit_code, formerly)):
             refusals.append(DealerTaken(field=name, header=DEALER_HEADERS[name], typed=value))
     if listed.signed_on is not None and version_on(versions=work.versions, day=listed.signed_on) is None:
         refusals.append(SignedTooEarly())
@@ -234,6 +257,8 @@ def _compare(work: _Work, dealer: Dealer, listed: ListedDealer, cells: Sequence[
     }
     for name in changed:
         setattr(dealer, name, getattr(listed, name))
+    if dealer.credit_code != listed.credit_code:
+        changed["credit_code"] = _correct_code(work, dealer, listed.credit_code)
     changed |= _correct_people(work, dealer, listed)
     kept = [
         (name, stored)

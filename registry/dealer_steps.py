@@ -10,7 +10,9 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from registry import audit
 from registry.base import Base, Instant, Refusal
+from registry.dealer_notices import dealer_notice
 from registry.dealers import DEALER, Dealer
+from registry.messages import owe_dealer
 
 
 class DealerStep(Base):
@@ -42,7 +44,10 @@ class DealerStepOfTwo(Refusal):
 def take_step(
     *, session: Session, dealer: Dealer, step: str, actor: str, now: datetime, reason: str | None = None
 ) -> None:
-    """Lead the (locked) dealer along one edge and write it down; raises StepNotAllowed."""
+    """Lead the (locked) dealer along one edge and write it down; raises StepNotAllowed.
+
+    Of a step the bureau took the dealer is told by text message, where a mobile number of it is registered.
+    """
     before, dealer.state = dealer.state, DEALER.after(state=dealer.state, step=step)
     row = DealerStep(
         dealer_id=dealer.id,
@@ -59,6 +64,15 @@ def take_step(
         detail["licensed_until"] = dealer.licensed_until.isoformat()
     audit.record(session=session, actor=actor, action=f"dealer.{step}", subject=f"dealer:{dealer.id}", detail=detail)
     session.flush()
+    _owe_notice(session, dealer, row)
+
+
+def _owe_notice(session: Session, dealer: Dealer, row: DealerStep) -> None:
+    words = dealer_notice(
+        step=row.step, name=dealer.name, reason=row.reason, point_no=dealer.point_no, until=dealer.licensed_until
+    )
+    if words is not None and dealer.mobile_sealed is not None:
+        owe_dealer(session=session, dealer_id=dealer.id, dedupe_key=f"dealer_step:{row.id}", body=words.zh)
 
 
 def steps_of(*, session: Session, dealer_id: int) -> Sequence[DealerStep]:

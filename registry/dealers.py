@@ -147,14 +147,6 @@ def lock_dealer(*, session: Session, dealer_id: int, to_change: bool = True) -> 
     return dealer
 
 
-def list_points(*, session: Session, sub_district: str | None = None, limit: int = 300) -> list[Dealer]:
-    """Return the licensed points, by plaque number; of one sub-district where it is named."""
-    query = select(Dealer).where(Dealer.state == "licensed").order_by(Dealer.point_no).limit(limit)
-    if sub_district is not None:
-        query = query.where(Dealer.sub_district == sub_district)
-    return list(session.scalars(query))
-
-
 def list_dealers(*, session: Session, state: str | None = None, after_id: int = 0, limit: int = 100) -> list[Dealer]:
     """Return dealers in the order in which they came, those in ``state`` where it is named, behind ``after_id``."""
     query = select(Dealer).where(Dealer.id > after_id).order_by(Dealer.id).limit(limit)

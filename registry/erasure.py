@@ -41,6 +41,7 @@ from registry.filings import FiledBike
 from registry.inputs import Inputs
 from registry.messages import Message
 from registry.one_time_codes import OneTimeCode
+from registry.owner_drafts import drop_drafts_of
 from registry.people import (
     LOCKED,
     Person,
@@ -138,8 +139,11 @@ class Elsewhere(Protocol):
     def kept_since(self, *, session: Session, person_id: int) -> date | None:
         """Return the day of the person's last claim or payment, None where there is none."""
 
-    def forget(self, *, session: Session, person_id: int) -> Mapping[str, int]:
-        """Remove what no law keeps; return how much of what."""
+    def keeps(self, *, session: Session, person_id: int) -> Sequence[str]:
+        """Return the codes of RETAINED that stay beside claims and payments."""
+
+    def forget(self, *, session: Session, person_id: int, now: datetime) -> Mapping[str, int]:
+        """Remove what no law keeps (any more, at ``now``); return how much of what."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,11 +181,11 @@ def ask_erasure(*, session: Session, person_id: int, elsewhere: Elsewhere, actor
         session.commit()
         raise ErasureMustWait(references="、".join(waits_for))
     erasure.decision = "carried_out"
-    erasure.kept, erasure.kept_until = _kept(session=session, person_id=person_id, elsewhere=elsewhere)
     erasure.removed = {
         **_remove(session=session, person=person, actor=actor, now=now),
-        **elsewhere.forget(session=session, person_id=person_id),
+        **elsewhere.forget(session=session, person_id=person_id, now=now),
     }
+    erasure.kept, erasure.kept_until = _kept(session=session, person_id=person_id, elsewhere=elsewhere)
     changed = {"phone": ["held", "erased"], "locked": [False, True], "signing_in": ["open", "ended"]}
     _note(session, erasure, actor, "erasure.carried_out", {**changed, "removed": erasure.removed})
     session.flush()
@@ -256,6 +260,7 @@ def _kept(*, session: Session, person_id: int, elsewhere: Elsewhere) -> tuple[li
     if days:
         kept.append("claims_and_payments")
         until = date(max(days).year + (RETAINED["claims_and_payments"].years or 0), 12, 31)
+    kept += elsewhere.keeps(session=session, person_id=person_id)
     held = (
         select(FiledBike.id).where(FiledBike.owner_id == person_id),
         select(Plate.id).where(Plate.holder_id == person_id),
@@ -288,6 +293,7 @@ def _remove(*, session: Session, person: Person, actor: str, now: datetime) -> d
     removed["sign_ins"] = _rows(
         session, delete(SignIn).where(SignIn.account_id.in_(accounts)).returning(SignIn.account_id)
     )
+    removed["half_filled_forms"] = drop_drafts_of(session=session, owner_id=person.id)
     removed["consents"] = _withdraw_consents(session=session, person_id=person.id, actor=actor, now=now)
     session.execute(
         update(Account).where(Account.person_id == person.id).values(disabled_at=clock, display_name=LOCKED)

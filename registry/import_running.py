@@ -22,7 +22,7 @@ from registry.filing_file import look_through
 from registry.filing_findings import KIND_WORDS
 from registry.filing_report import RowFinding, RowsOnTheirWay
 from registry.import_jobs import LIST, ImportJob, read_part
-from registry.import_kinds import KINDS, Errand, Tally
+from registry.import_kinds import KINDS, DealerTerms, Errand, Tally
 from registry.import_turns import TakenOver, fail, finish, put_back, show_progress, take_next
 from registry.sealing import Keyring
 
@@ -41,18 +41,20 @@ def run_next_import(
     today: date,
     go_on: Callable[[], bool],
     folder: Path | None = None,
+    dealers: DealerTerms | None = None,
 ) -> str | None:
     """Run the next import that is due to its end; return its number and what became of it, None where none is due.
 
-    ``connection`` must be idle and is used for the rows alone. ``go_on`` is asked after each block: where it says no,
-    the import is put back for another process. Anything unexpected is raised and leaves the import to be taken again.
+    ``connection`` must be idle and is used for the rows alone; ``dealers`` says what lists of dealers are held to.
+    ``go_on`` is asked after each block: where it says no, the import is put back for another process. Anything
+    unexpected is raised and leaves the import to be taken again.
     """
     with sessions.begin() as session:
         job = take_next(session=session)
         if job is None:
             return None
         session.expunge(job)  # read in this run as it was taken
-    run = _Run(connection=connection, sessions=sessions, keyring=keyring, job=job, go_on=go_on)
+    run = _Run(connection=connection, sessions=sessions, keyring=keyring, job=job, go_on=go_on, dealers=dealers)
     try:
         with _private_folder(folder, job) as place:
             return f"{job.no} {run.go(place, today)}"
@@ -79,9 +81,10 @@ class _Run:
         keyring: Keyring,
         job: ImportJob,
         go_on: Callable[[], bool],
+        dealers: DealerTerms | None,
     ) -> None:
         self._connection, self._sessions, self._keyring = connection, sessions, keyring
-        self._job, self._go_on = job, go_on
+        self._job, self._go_on, self._dealers = job, go_on, dealers
         self._rows_total = 0
 
     def go(self, place: Path, today: date) -> str:
@@ -97,6 +100,8 @@ class _Run:
             problems = _Problems(rows=rows, tell=workbook.tell, done=workbook.done)
             errand = Errand(
                 connection=self._connection,
+                sessions=self._sessions,
+                dealers=self._dealers,
                 keyring=self._keyring,
                 file=file,
                 today=today,

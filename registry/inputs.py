@@ -48,6 +48,10 @@ class Inputs:
         """Add a refusal found otherwise."""
         self._refusals.append(refusal)
 
+    def refused(self, field: str) -> bool:
+        """Whether a field was refused so far."""
+        return any(refusal.field == field for refusal in self._refusals)
+
     def check(self) -> None:
         """Raise what was refused: the refusal itself where it is one, SeveralRefused where there are more."""
         if len(self._refusals) == 1:

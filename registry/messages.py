@@ -13,13 +13,28 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import BigInteger, DateTime, ForeignKey, Identity, Index, Integer, String, func, select, text, update
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    String,
+    func,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column, sessionmaker
 
 from registry.base import Base, Instant, PartnerSilent, PartnerUnavailable, Refusal
 from registry.cases import open_case
 from registry.consent import standing_consents
+from registry.dealer_inputs import open_mobile
+from registry.dealers import Dealer
 from registry.people import Person, open_phone
 from registry.sealing import Keyring
 from registry.sms_gateway import SmsGateway
@@ -50,7 +65,7 @@ KINDS: dict[str, Permission | None] = {
 
 
 class Message(Base):
-    """One notice to one person. ``dedupe_key`` makes owing it twice the same as owing it once.
+    """One notice to one person or one dealer. ``dedupe_key`` makes owing it twice the same as owing it once.
 
     ``kind`` is one of KINDS. ``state``: owed → sent, given_up (a case tells staff) or withheld (no permission).
     ``next_at`` is the real instant of the next try, by the database's clock; ``sent_at`` a business instant;
@@ -58,10 +73,14 @@ class Message(Base):
     """
 
     __tablename__ = "message"
-    __table_args__ = (Index("ix_message_owed", "next_at", postgresql_where=text("state = 'owed'")),)
+    __table_args__ = (
+        Index("ix_message_owed", "next_at", postgresql_where=text("state = 'owed'")),
+        CheckConstraint("num_nonnulls(person_id, dealer_id) = 1", name="to_one"),
+    )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"), index=True)
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"), index=True)
+    dealer_id: Mapped[int | None] = mapped_column(ForeignKey("dealer.id"), index=True)
     kind: Mapped[str] = mapped_column(String(12), server_default="decision")
     dedupe_key: Mapped[str] = mapped_column(String(64), unique=True)
     body: Mapped[str] = mapped_column(String(500))
@@ -83,9 +102,15 @@ def owe_message(*, session: Session, person_id: int, dedupe_key: str, body: str,
     session.execute(insert(Message).values(**values).on_conflict_do_nothing(index_elements=[Message.dedupe_key]))
 
 
+def owe_dealer(*, session: Session, dealer_id: int, dedupe_key: str, body: str) -> None:
+    """Put one notice to a dealer's registered mobile number into the outbox: the bureau's decisions about it."""
+    values = {"dealer_id": dealer_id, "dedupe_key": dedupe_key, "body": body, "kind": "decision"}
+    session.execute(insert(Message).values(**values).on_conflict_do_nothing(index_elements=[Message.dedupe_key]))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Letter:
-    """A message taken for sending: ``phone`` is in clear, None where the person gave none."""
+    """A message taken for sending: ``phone`` is in clear, None where its receiver gave none."""
 
     id: int
     number: str
@@ -133,15 +158,16 @@ def send_owed(
 
 def _take_due(*, session: Session, keyring: Keyring, limit: int) -> Sequence[_Letter]:
     due = (
-        select(Message, Person)
-        .join(Person, Person.id == Message.person_id)
+        select(Message, Person, Dealer)
+        .outerjoin(Person, Person.id == Message.person_id)
+        .outerjoin(Dealer, Dealer.id == Message.dealer_id)
         .where(Message.state == "owed", Message.next_at <= func.clock_timestamp())
         .order_by(Message.next_at)
         .limit(limit)
         .with_for_update(skip_locked=True, of=Message)
     )
     letters = []
-    for message, person in session.execute(due).all():
+    for message, person, dealer in session.execute(due).all():
         if not _may_be_sent(session=session, message=message):
             message.state = "withheld"
             continue
@@ -153,7 +179,9 @@ def _take_due(*, session: Session, keyring: Keyring, limit: int) -> Sequence[_Le
                 number=message_number(message),
                 attempts=message.attempts,
                 body=message.body,
-                phone=open_phone(person=person, keyring=keyring),
+                phone=open_phone(person=person, keyring=keyring)
+                if person is not None
+                else open_mobile(dealer=dealer, keyring=keyring),
             )
         )
     return letters
@@ -161,7 +189,7 @@ def _take_due(*, session: Session, keyring: Keyring, limit: int) -> Sequence[_Le
 
 def _may_be_sent(*, session: Session, message: Message) -> bool:
     needed = KINDS.get(message.kind)
-    if needed is None:
+    if needed is None or message.person_id is None:
         return True
     consent = standing_consents(session=session, person_id=message.person_id).get(needed.purpose)
     return consent.given if consent is not None else not needed.asked
@@ -169,7 +197,8 @@ def _may_be_sent(*, session: Session, message: Message) -> bool:
 
 def message_number(message: Message) -> str:
     """Return our number for a message: the same for life, and another for another database's message of that id."""
-    content = f"{message.dedupe_key}\0{message.person_id}\0{message.body}"
+    receiver = message.person_id if message.person_id is not None else f"dealer:{message.dealer_id}"
+    content = f"{message.dedupe_key}\0{receiver}\0{message.body}"
     return f"M{message.id}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
 
 

@@ -35,7 +35,10 @@ DEEDS = {
     "dealer_password": "设置商户账号密码",
     "transfer_seller": "把备案车过户给别人",
     "transfer_buyer": "过户买入备案车",
+    "resume": "查看您的换新",
 }
+# Codes for these are sent to a phone the request names; the others to a phone on record.
+BY_TYPED_PHONE = {SIGN_IN, "dealer_application", "dealer_password"}
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 Limits = tuple[tuple[int, timedelta], ...]
 # How many codes within how long. Many owners share an address: a point's, or a mobile operator's.
@@ -71,15 +74,17 @@ class OneTimeCode(Base):
 
 
 class CodesTooOften(Refusal):
-    """Too many codes were asked for by this phone, address or device. It does not say which of the three."""
+    """Too many codes were asked for by this phone, address or device. It does not say which of the three.
+
+    ``field`` is the phone where the request named one; a code for a known person's phone has no such field.
+    """
 
     code = "codes_too_often"
     kind = "too_often"
     zh = "验证码要得太频繁了。"
     en = "Too many codes were asked for."
-    remedy_zh = "请过 {minutes} 分钟再试；刚发出的验证码 5 分钟内都能用。"
-    remedy_en = "Try again in {minutes} minutes; a code already sent works for 5 minutes."
-    default_field = "phone"
+    remedy_zh = "请过 {minutes} 分钟再试；已经收到这一步验证码的，5 分钟内都能用。"
+    remedy_en = "Try again in {wait_en}; a code you already have for this step works for 5 minutes."
 
 
 class CodeWrong(Refusal):
@@ -294,7 +299,13 @@ def _require_within_limits(*, session: Session, row: OneTimeCode, now: datetime)
             if len(times) == most:
                 wait = times[-1] + within - now
                 session.rollback()
-                raise CodesTooOften(minutes=-(-wait // MINUTE), retry_after_s=-(-wait // timedelta(seconds=1)))
+                minutes = -(-wait // MINUTE)
+                raise CodesTooOften(
+                    field="phone" if row.purpose in BY_TYPED_PHONE else None,
+                    minutes=minutes,
+                    wait_en="1 minute" if minutes == 1 else f"{minutes} minutes",
+                    retry_after_s=-(-wait // timedelta(seconds=1)),
+                )
 
 
 def _code_index(keyring: Keyring, number: str, code: str, about: str) -> bytes:

@@ -125,7 +125,7 @@ def record_proxy(
     person_id = _known(session=session, keyring=keyring, name=name, id_no=id_no, phone=phone)
     if person_id == trade_in.owner_id:
         raise ProxyIsOwner
-    stands = _live(session=session, trade_in_id=trade_in.id)
+    stands = live_proxy(session=session, trade_in_id=trade_in.id)
     if stands is not None:
         if (stands.person_id, stands.authority_no, stands.relation) == (person_id, authority_no, relation):
             return stands
@@ -148,7 +148,7 @@ def record_proxy(
 def end_proxy(*, session: Session, reference: str, reach: Reach, actor: str, now: datetime) -> Proxy:
     """End the live authority for a trade-in and return it; raises TradeInNotFound and ProxyNotFound."""
     trade_in = lock_trade_in(session=session, reference=reference, reach=reach)
-    proxy = _live(session=session, trade_in_id=trade_in.id)
+    proxy = live_proxy(session=session, trade_in_id=trade_in.id)
     if proxy is None:
         raise ProxyNotFound
     _end(session=session, proxy=proxy, trade_in=trade_in, actor=actor, now=now)
@@ -189,7 +189,8 @@ def _known(*, session: Session, keyring: Keyring, name: str, id_no: str, phone: 
     return known.id
 
 
-def _live(*, session: Session, trade_in_id: int) -> Proxy | None:
+def live_proxy(*, session: Session, trade_in_id: int) -> Proxy | None:
+    """Return who acts for the owner in this trade-in now, None where nobody does."""
     return session.scalar(select(Proxy).where(Proxy.trade_in_id == trade_in_id, Proxy.ended_at.is_(None)))
 
 

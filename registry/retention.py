@@ -30,6 +30,15 @@ RETAINED = {
             years=30,
         ),
         Retained(
+            code="appeals",
+            zh="您申诉里写的话和交的照片（答复满六个月后删掉，只留下申诉的编号、日期和结果）",
+            en="what you wrote and sent in an appeal (erased six months after the answer; its number, dates and outcome"
+            " stay)",
+            source_zh="《中华人民共和国行政诉讼法》第四十六条：自知道行政行为之日起六个月内可以起诉",
+            source_en="Administrative Litigation Law, article 46: a suit may be brought within six months",
+            years=None,
+        ),
+        Retained(
             code="filings_and_plates",
             zh="车辆备案和号牌登记（含车主姓名和证件号码）",
             en="the register of filed bikes and plates (with the owner's name and ID number)",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from pathlib import Path
@@ -15,19 +15,20 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from registry import audit
 from registry.base import Base, Instant, Refusal
-from registry.batteries import Battery
+from registry.batteries import Battery, clean_battery_code
 from registry.bike_models import models_of
 from registry.bikes import Bike
-from registry.codes import clean_vehicle_code, new_registration_code
+from registry.codes import clean_paper_number, clean_vehicle_code, new_registration_code
 from registry.compliance import known_standards
 from registry.filing_earlier import PlatedEarlier, plated_earlier
+from registry.inputs import Inputs
 from registry.stock_sheet import (
     MEASURE_COLUMNS,
     Column,
     RowFinding,
     SheetRow,
-    clean_row,
     findings_of,
+    read_cells_of,
     read_day,
     read_kind,
     read_sheet,
@@ -39,6 +40,7 @@ from registry.stocking import (
     NewBike,
     StockRules,
     check_bike,
+    check_facts,
     maker_of,
     note_stocked,
     stock_in,
@@ -55,6 +57,7 @@ COLUMNS = (
     *MEASURE_COLUMNS,
 )
 HEADERS = {column.field: column.header for column in COLUMNS}
+_PLACES = {column.header: place for place, column in enumerate(COLUMNS)}
 # What a bike already in stock is compared by; its battery may have been swapped since.
 _BATTERY = next(place for place, column in enumerate(COLUMNS) if column.field == "battery_code")
 _COMPARED = tuple(each.name for each in fields(NewBike) if each.name not in ("certificate_url", "battery_code"))
@@ -232,23 +235,40 @@ class _Shelf:
         )
 
     def take(self, row: SheetRow) -> bool:
-        """Set a good row aside to be stored; False where the bike is in this stock already. Raises what is wrong."""
-        typed = NewBike(**clean_row(row, COLUMNS))
-        stands = self.bikes.get(_bare(typed.vehicle_code))
+        """Set a good row aside to be stored; False where the bike is in this stock. Raises all that is wrong."""
+        inputs = Inputs()
+        given = read_cells_of(row, COLUMNS, inputs=inputs)
+        stands = self.bikes.get(_bare(row.cells[0]))
         if stands is not None and stands.dealer_id == self.dealer_id:
-            _require_same(stands, typed)
+            inputs.check()
+            _require_same(stands, NewBike(**given))
             return False
+        self._check(inputs, given, stands)
+        inputs.check()
+        typed = NewBike(**given)
         values = check_bike(bike=typed, rules=self.rules, today=self.today)
-        vehicle_code, battery_code = str(values["vehicle_code"]), str(values["battery_code"])
-        if stands is not None or vehicle_code in self.codes:
-            raise BikeAlreadyCoded(vehicle_code=vehicle_code)
-        if battery_code in self.batteries:
-            raise BatteryAlreadyCoded(battery_code=battery_code)
-        self.codes.add(vehicle_code)
-        self.batteries.add(battery_code)
+        self.codes.add(str(values["vehicle_code"]))
+        self.batteries.add(str(values["battery_code"]))
         self.good.append(typed)
         self.values.append({**values, "dealer_id": self.dealer_id})
         return True
+
+    def _check(self, inputs: Inputs, given: Mapping[str, Any], stands: Bike | None) -> None:
+        """Add everything that is wrong with a row, so that a person corrects it once."""
+        for name, clean in (
+            ("vehicle_code", clean_vehicle_code),
+            ("battery_code", clean_battery_code),
+            ("certificate_no", clean_paper_number),
+        ):
+            if name in given:
+                inputs.take(name, clean, given[name])
+        check_facts(inputs=inputs, given=given, rules=self.rules, today=self.today)
+        vehicle_code = _bare(given.get("vehicle_code", ""))
+        if stands is not None or vehicle_code in self.codes:
+            inputs.refuse(BikeAlreadyCoded(vehicle_code=vehicle_code))
+        battery_code = "".join(given.get("battery_code", "").split()).upper()
+        if battery_code in self.batteries:
+            inputs.refuse(BatteryAlreadyCoded(battery_code=battery_code))
 
     def store(self, session: Session, *, actor: str) -> bool:
         """Store the rows set aside; False where another counter took in one of their bikes or batteries meanwhile."""
@@ -302,7 +322,7 @@ def _problem(row: SheetRow, findings: list[RowFinding]) -> dict[str, Any]:
             "remedy_zh": each.refusal.help_zh,
             "remedy_en": each.refusal.help_en,
         }
-        for each in findings
+        for each in sorted(findings, key=lambda each: _PLACES.get(each.header, len(COLUMNS)))
     ]
     # Neither a row of JSONB nor a cell of Excel holds control characters.
     cells = ["".join(letter for letter in cell if letter >= " ")[:200] for cell in row.cells]

@@ -183,12 +183,18 @@ def _require_small(path: Path) -> None:
 def clean_row(row: SheetRow, columns: tuple[Column, ...]) -> dict[str, Any]:
     """Return the fields of a row; raises the refusals of its cells, several at once, each naming its field."""
     inputs = Inputs()
+    values = read_cells_of(row, columns, inputs=inputs)
+    inputs.check()
+    return values
+
+
+def read_cells_of(row: SheetRow, columns: tuple[Column, ...], *, inputs: Inputs) -> dict[str, Any]:
+    """Return those fields of a row that can be read; ``inputs`` takes the refusals of the others."""
     values = {
         column.field: inputs.take(column.field, column.read, cell)
         for column, cell in zip(columns, row.cells, strict=True)
     }
-    inputs.check()
-    return values
+    return {name: value for name, value in values.items() if not inputs.refused(name)}
 
 
 def findings_of(*, line: int, refusal: Refusal, headers: Mapping[str, str]) -> list[RowFinding]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import date
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
@@ -147,30 +148,54 @@ def note_stocked(*, session: Session, bike: Bike, actor: str) -> None:
 
 
 def check_bike(*, bike: NewBike, rules: StockRules, today: date) -> dict[str, object]:
-    """Return the columns of a bike that may be taken in, but for its dealer; raises what ``stock_in`` says of it."""
+    """Return the columns of a bike that may be taken in, but for its dealer; raises as ``stock_in`` does."""
     inputs = Inputs()
     vehicle_code = inputs.take("vehicle_code", clean_vehicle_code, bike.vehicle_code)
     battery_code = inputs.take("battery_code", clean_battery_code, bike.battery_code)
     certificate_no = _certificate(inputs, bike, vehicle_code)
-    inputs.take("made_on", lambda made_on: require_made_on(made_on, today=today), bike.made_on)
-    if bike.standard not in rules.standards:
-        inputs.refuse(StandardUnknown(standard=bike.standard[:16], known="、".join(rules.standards)))
+    check_facts(inputs=inputs, given=vars_of(bike), rules=rules, today=today)
     inputs.check()
-    pick_certificate(
-        models=rules.models,
-        vehicle_code=vehicle_code,
-        model=bike.model,
-        standard=bike.standard,
-        day=bike.made_on,
-        moment=MADE,
-    )
-    rules.require_unplated(vehicle_code)
     return {
         "vehicle_code": vehicle_code,
         "battery_code": battery_code,
         "certificate_no": certificate_no,
         **{name: getattr(bike, name) for name in _COPIED},
     }
+
+
+def vars_of(bike: NewBike) -> dict[str, object]:
+    """Return the fields of a bike by their names."""
+    return {each.name: getattr(bike, each.name) for each in fields(bike)}
+
+
+def check_facts(*, inputs: Inputs, given: Mapping[str, Any], rules: StockRules, today: date) -> None:
+    """Add to ``inputs`` what is wrong with those fields of a bike that could be read.
+
+    A model is looked for only where everything that names it is sound, a bike on the road only where its code is.
+    """
+    code_sound = "vehicle_code" in given and not inputs.refused("vehicle_code")
+    if "made_on" in given:
+        inputs.take("made_on", lambda made_on: require_made_on(made_on, today=today), given["made_on"])
+    standard = given.get("standard")
+    known = standard in rules.standards
+    if standard is not None and not known:
+        inputs.refuse(StandardUnknown(standard=standard[:16], known="、".join(rules.standards)))
+    if not code_sound:
+        return
+    vehicle_code = clean_vehicle_code(given["vehicle_code"])
+    try:
+        rules.require_unplated(vehicle_code)
+        if known and "model" in given and "made_on" in given and not inputs.refused("made_on"):
+            pick_certificate(
+                models=rules.models,
+                vehicle_code=vehicle_code,
+                model=given["model"],
+                standard=given["standard"],
+                day=given["made_on"],
+                moment=MADE,
+            )
+    except Refusal as refusal:
+        inputs.refuse(refusal)
 
 
 _COPIED = (

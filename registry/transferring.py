@@ -35,7 +35,7 @@ from registry.people import (
 from registry.sealing import Keyring
 from registry.sms_gateway import SmsGateway
 from registry.trade_ins import TradeIn
-from registry.transfers import PARTIES, TRANSFER, Transfer, find_transfer
+from registry.transfers import PARTIES, TRANSFER, Transfer, find_transfer, require_not_plated
 from registry.uniqueness import refusing_duplicates
 
 LOCAL = ZoneInfo("Asia/Shanghai")
@@ -152,9 +152,9 @@ def open_transfer(
     """Open a transfer before a witness who has both people's cards before him; both then confirm within 7 days.
 
     A phone that is known stays as it is: ``seller_phone`` and ``buyer_phone`` count only where none was known. The
-    transaction is left to the caller. Raises the refusals of the cleaning functions, FilingNotFound, NotThisOwner,
-    BuyerIsSeller, BuyerNameDiffers, PartyPhoneMissing, BikeBeingTradedIn, TradedInEarlier, PersonLocked and
-    TransferOpen.
+    transaction is left to the caller. Raises the refusals of the cleaning functions, TransferOfPlated, FilingNotFound,
+    NotThisOwner, BuyerIsSeller, BuyerNameDiffers, PartyPhoneMissing, BikeBeingTradedIn, TradedInEarlier, PersonLocked
+    and TransferOpen.
     """
     inputs = Inputs()
     plate_no = inputs.take("plate_no", clean_plate, plate_no)
@@ -165,6 +165,7 @@ def open_transfer(
     buyer_no = inputs.take("buyer_id_no", clean_id_number, buyer_id_no)
     buyer_phone = inputs.take("buyer_phone", clean_mobile, buyer_phone)
     inputs.check()
+    require_not_plated(session=session, plate_no=plate_no)
     bike = get_filed_bike(session=session, plate_no=plate_no)
     _expire_earlier(session=session, bike=bike, now=now)
     bike = _lock_bike(session, bike.id)

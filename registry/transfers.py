@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from registry import dealers, filings, people  # noqa: F401  (the tables its keys name)
 from registry.base import Base, Instant, Refusal
+from registry.plates import Plate
 from registry.transitions import Transitions
 
 PARTIES = ("seller", "buyer")
@@ -58,6 +59,24 @@ class TransferNotFound(Refusal):
     remedy_zh = "请核对过户编号；只能办理本店登记的过户。"
     remedy_en = "Check the number; a point reaches the transfers it opened."
     default_field = "transfer_no"
+
+
+class TransferOfPlated(Refusal):
+    """The plate is a new bike's own: that bike is no filed bike, and its register is the police's."""
+
+    code = "transfer_of_plated"
+    kind = "conflict"
+    zh = "号牌 {plate_no} 是新车的正式号牌，不在这里过户。"
+    en = "The plate {plate_no} is a new bike's own; such bikes do not change hands here."
+    remedy_zh = "这里只办备案非标车的过户。新车过户请买卖双方带身份证和行驶证到交警的非机动车管理窗口办。"
+    remedy_en = "Only filed bikes are transferred here. For a new bike, seller and buyer go to the traffic police."
+    default_field = "plate_no"
+
+
+def require_not_plated(*, session: Session, plate_no: str) -> None:
+    """Raise TransferOfPlated where a plate of a new bike bears this number."""
+    if session.scalar(select(Plate.id).where(Plate.plate_no == plate_no)) is not None:
+        raise TransferOfPlated(plate_no=plate_no)
 
 
 def find_transfer(

@@ -14,7 +14,7 @@ from subsidy import completion_sql as sql
 from subsidy.eligibility import Facts, evidence_hash, judge
 from subsidy.events import ClaimFacts, Decision, Movement
 from subsidy.faults import find_faults
-from subsidy.notices import completion_notice
+from subsidy.notices import decision_notice
 from subsidy.queue_rows import CLAIM_STATE, balance_changes
 from subsidy.queue_turn import Turn
 
@@ -152,7 +152,7 @@ def _claim_row(
         "application_no": completion.application_no,
         "issued_at": completion.issued_at,
         "reference": row.reference,
-        "body": completion_notice(
+        "body": decision_notice(
             position=claim.position,
             state=state,
             amount_fen=decision.amount_fen,
@@ -160,6 +160,7 @@ def _claim_row(
             has_wallet=row.has_wallet,
             fault=decision.fault,
             expires_at=decision.expires_at,
+            just_completed=True,
         ),
     }
 

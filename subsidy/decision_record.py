@@ -34,8 +34,9 @@ OUTCOMES = {
     "award": ("给予补贴", "awarded"),
     "decline": ("不予补贴", "declined"),
     "waiting": ("排队等名额", "waits in the line"),
-    "held": ("名额和金额留着，等更正或核对", "held: place and money kept"),
+    "held": ("等更正，名额和金额留着", "to be corrected: place and money kept"),
 }
+HELD_BY_STAFF = ("局里核对，名额和金额留着", "checked by the bureau: place and money kept")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -280,7 +281,7 @@ def _history(session: Session, claim: Claim) -> tuple[Step, ...]:
 
 
 def _step(decision: Decision, at: datetime) -> Step:
-    zh, en = OUTCOMES[decision.outcome]
+    zh, en = HELD_BY_STAFF if decision.fault == STAFF_HOLD else OUTCOMES[decision.outcome]
     if decision.amount_fen:
         zh, en = f"{zh} {yuan(decision.amount_fen)}", f"{en}, {decision.amount_fen / 100:.2f} yuan"
     reason = decision.reason if decision.outcome == "decline" else None

@@ -66,6 +66,17 @@ CROSS JOIN LATERAL (
 WHERE l.debit <> d.account OR l.credit <> replace(d.account, 'committed:', 'paid:')
 ORDER BY 1
 """
+# What was demanded back and came stands once, whether by a receipt or by the bank's hand; what did not come stands not.
+REPAYMENTS = """
+SELECT * FROM (
+    SELECT r.reference, r.state, CASE WHEN r.state = 'repaid' THEN r.amount_fen ELSE 0 END AS due_fen,
+           (SELECT coalesce(sum(amount_fen), 0)::bigint FROM repayment WHERE return_case_id = r.id) AS came_fen,
+           (SELECT coalesce(sum(amount_fen), 0)::bigint FROM reclaim_attempt
+            WHERE return_case_id = r.id AND state = 'reclaimed') AS taken_fen
+    FROM return_case r) found
+WHERE came_fen <> due_fen OR taken_fen NOT IN (0, due_fen)
+ORDER BY reference
+"""
 SEALS = """
 SELECT s.seal_no, s.sha256, e.id, e.at, e.actor, e.action, e.subject, e.detail
 FROM audit_seal s LEFT JOIN audit_entry e ON e.id = s.entry_id ORDER BY s.seal_no
@@ -128,6 +139,13 @@ def verify_money(*, connection: Connection[Any]) -> Iterator[Difference]:
                 what="accounts of the payment",
                 stored=(row.debit, row.credit),
                 replayed=(row.account, row.paid),
+            )
+        for row in cursor.execute(REPAYMENTS).fetchall():
+            yield Difference(
+                subject=f"return {row.reference}",
+                what=f"money back ({row.state}): entered, taken by the bank",
+                stored=(row.came_fen, row.taken_fen),
+                replayed=row.due_fen,
             )
 
 

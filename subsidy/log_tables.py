@@ -15,15 +15,13 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
-    delete,
-    select,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
 from registry.base import Base, Instant
-from subsidy.claims import Claim, Decision
+from subsidy.claims import Decision
 
 # Decisions stand in their table as their events came: a few pages of ranges find those of some events.
 Index(
@@ -116,17 +114,3 @@ class LogToken(Base):
     programme_id: Mapped[int] = mapped_column(Integer, primary_key=True)
     person_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     token: Mapped[str] = mapped_column(String(32))
-
-
-def forget_person(*, session: Session, person_id: int) -> int:
-    """Erase what ties a person to the log: tokens, and the salts of the leaves of his claims; return how many salts.
-
-    The leaves stay, and nobody can open them any more, nor prove whose they are.
-    """
-    session.execute(delete(LogToken).where(LogToken.person_id == person_id))
-    own = (
-        select(LogLeaf.leaf)
-        .join(Claim, (Claim.programme_id == LogLeaf.programme_id) & (Claim.position == LogLeaf.position))
-        .where(Claim.person_id == person_id, LogLeaf.programme_id == LogSalt.programme_id, LogLeaf.leaf == LogSalt.leaf)
-    )
-    return len(session.scalars(delete(LogSalt).where(own.exists()).returning(LogSalt.leaf)).all())

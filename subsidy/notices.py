@@ -34,11 +34,26 @@ def decision_notice(
     has_wallet: bool,
     fault: str | None = None,
     expires_at: datetime | None = None,
+    just_completed: bool = False,
 ) -> str:
     """Return the notice about a claim's decision. ``state`` is the claim's state, ``reason`` the decline's code.
 
-    ``fault`` and ``expires_at`` say what has to be corrected, and until when.
+    ``fault`` and ``expires_at`` say what has to be corrected, and until when; ``just_completed`` says first that the
+    trade-in is complete.
     """
+    told = _decision(position, state, amount_fen, reason, has_wallet, fault, expires_at)
+    return f"您的换新手续全部办完，新号牌已发下来。{told}" if just_completed else told
+
+
+def _decision(
+    position: int,
+    state: str,
+    amount_fen: int,
+    reason: str | None,
+    has_wallet: bool,
+    fault: str | None,
+    expires_at: datetime | None,
+) -> str:
     if state == "awarded":
         money = f"您的序号是 {position}，补贴 {yuan(amount_fen)}。"
         if has_wallet:
@@ -56,28 +71,6 @@ def decision_notice(
     if wording is not None and reason in TAKEN_BACK:
         return f"您的序号是 {position}。{wording.zh}"
     return f"您的序号是 {position}，这次没有补贴：" + (wording.zh if wording else "不符合活动条件。")
-
-
-def completion_notice(
-    *,
-    position: int,
-    state: str,
-    amount_fen: int,
-    reason: str | None,
-    has_wallet: bool,
-    fault: str | None = None,
-    expires_at: datetime | None = None,
-) -> str:
-    """Return the notice about a trade-in that has just completed."""
-    return "您的换新手续全部办完，新号牌已发下来。" + decision_notice(
-        position=position,
-        state=state,
-        amount_fen=amount_fen,
-        reason=reason,
-        has_wallet=has_wallet,
-        fault=fault,
-        expires_at=expires_at,
-    )
 
 
 def _held_because(fault: str | None, expires_at: datetime | None) -> str:

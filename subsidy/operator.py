@@ -9,6 +9,7 @@ from datetime import date, datetime
 from typing import Literal, Protocol
 
 TransferState = Literal["accepted", "settled", "rejected"]
+LineState = Literal["settled", "rejected", "reclaimed"]
 WalletRefusal = Literal["unknown_wallet", "name_mismatch", "frozen", "tier_limit", "wallet_full"]
 
 
@@ -37,22 +38,32 @@ class TransferAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReclaimAnswer(TransferAnswer):
+    """Where the reclaim under our ``bank_number`` stands: money asked back from the wallet that a transfer paid.
+
+    ``accepted`` may last for days (the owner has to agree), ``settled`` says that the money is in our account again.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StatementLine:
-    """One settled or finally rejected transfer on the bank's daily statement."""
+    """One settled or finally rejected transfer on the bank's daily statement, or money that came back (reclaimed)."""
 
     bank_number: str
     amount_fen: int
-    state: Literal["settled", "rejected"]
+    state: LineState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """The bank's statement of one business day: totals of what settled, then every line."""
+    """The bank's statement of one business day: totals of what settled and of what came back, then every line."""
 
     day: date
     settled_count: int
     settled_fen: int
     lines: tuple[StatementLine, ...]
+    reclaimed_count: int = 0
+    reclaimed_fen: int = 0
 
     def totals(self) -> StatementTotals:
         """Return the statement's head alone."""
@@ -61,12 +72,14 @@ class Statement:
             settled_count=self.settled_count,
             settled_fen=self.settled_fen,
             sha256=lines_sha256(self.lines),
+            reclaimed_count=self.reclaimed_count,
+            reclaimed_fen=self.reclaimed_fen,
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatementTotals:
-    """The head of a day's statement: totals of what settled, and ``sha256`` over its lines (``lines_sha256``).
+    """The head of a day's statement: totals of both directions, and ``sha256`` over its lines (``lines_sha256``).
 
     Equal sums may hide two differences that cancel out, the more so where every amount is the same; the hash does not.
     """
@@ -75,6 +88,8 @@ class StatementTotals:
     settled_count: int
     settled_fen: int
     sha256: str
+    reclaimed_count: int = 0
+    reclaimed_fen: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +117,15 @@ class PayoutOperator(Protocol):
 
     def find_transfer(self, *, bank_number: str) -> TransferAnswer | None:
         """Ask what became of a transfer; None where the bank never received it."""
+
+    def reclaim(self, *, bank_number: str, transfer_number: str, amount_fen: int) -> ReclaimAnswer:
+        """Ask back, under our number, what the settled transfer ``transfer_number`` paid.
+
+        The same number again returns the first answer and never takes money twice.
+        """
+
+    def find_reclaim(self, *, bank_number: str) -> ReclaimAnswer | None:
+        """Ask what became of a reclaim; None where the bank never received it."""
 
     def fund_balance(self) -> FundBalance:
         """Ask what is left for payouts in our account there."""

@@ -35,57 +35,49 @@ class PauseReason:
     since: datetime
 
 
-def propose_pause(
+def propose_switch(
     *,
     session: Session,
     programme: Programme,
+    kind: str,
     reason_zh: str,
     reason_en: str,
     note: str,
     actor: str,
     now: datetime,
 ) -> ProgrammeChange:
-    """Propose a pause (law 12: claims take positions and wait, nobody is paid from the queue).
+    """Propose a pause (law 12: claims take positions and wait, nobody is paid from the queue), or its end (``kind``).
 
-    ``reason_zh`` and ``reason_en`` are what the public is told while it lasts. Raises NoPausePossible,
-    SwitchProposedAlready. The transaction is left to the caller.
+    ``reason_zh`` and ``reason_en`` are what the public is told. After a pause those who wait are decided in order.
+    Raises NoPausePossible, NothingToResume, SwitchProposedAlready. The transaction is left to the caller.
     """
-    state = _head(programme)
-    if state.paused or state.ended:
+    assert kind in (PAUSE, RESUME), kind
+    state = State.from_core_json(programme.head) if programme.head is not None else State()
+    if kind == PAUSE and (state.paused or state.ended):
         raise NoPausePossible
-    return _propose(
-        session=session,
-        programme=programme,
-        kind=PAUSE,
-        reason=(reason_zh, reason_en),
-        note=note,
-        actor=actor,
-        now=now,
-    )
-
-
-def propose_resumption(
-    *,
-    session: Session,
-    programme: Programme,
-    reason_zh: str,
-    reason_en: str,
-    note: str,
-    actor: str,
-    now: datetime,
-) -> ProgrammeChange:
-    """Propose to end the pause: those who wait are decided in order. Raises NothingToResume, SwitchProposedAlready."""
-    if not _head(programme).paused:
+    if kind == RESUME and not state.paused:
         raise NothingToResume
-    return _propose(
-        session=session,
-        programme=programme,
-        kind=RESUME,
-        reason=(reason_zh, reason_en),
-        note=note,
-        actor=actor,
-        now=now,
+    waiting = session.scalar(
+        select(ProgrammeChange.id).where(
+            ProgrammeChange.programme_id == programme.id,
+            ProgrammeChange.kind == kind,
+            ProgrammeChange.state == "drafted",
+        )
     )
+    if waiting is not None:
+        raise SwitchProposedAlready(change=waiting)
+    change = ProgrammeChange(
+        programme_id=programme.id,
+        kind=kind,
+        state="drafted",
+        base_version_no=programme.version_no,
+        reason_zh=reason_zh,
+        reason_en=reason_en,
+        note=note,
+        drafted_by=actor,
+        drafted_at=now,
+    )
+    return keep_draft(session=session, change=change)
 
 
 def pause_reason(*, session: Session, programme_id: int) -> PauseReason | None:
@@ -104,40 +96,3 @@ def pause_reason(*, session: Session, programme_id: int) -> PauseReason | None:
     if last is None or last.kind == RESUME or last.decided_at is None:
         return None
     return PauseReason(zh=last.reason_zh or "", en=last.reason_en or "", since=last.decided_at)
-
-
-def _propose(
-    *,
-    session: Session,
-    programme: Programme,
-    kind: str,
-    reason: tuple[str, str],
-    note: str,
-    actor: str,
-    now: datetime,
-) -> ProgrammeChange:
-    waiting = session.scalar(
-        select(ProgrammeChange.id).where(
-            ProgrammeChange.programme_id == programme.id,
-            ProgrammeChange.kind == kind,
-            ProgrammeChange.state == "drafted",
-        )
-    )
-    if waiting is not None:
-        raise SwitchProposedAlready(change=waiting)
-    change = ProgrammeChange(
-        programme_id=programme.id,
-        kind=kind,
-        state="drafted",
-        base_version_no=programme.version_no,
-        reason_zh=reason[0],
-        reason_en=reason[1],
-        note=note,
-        drafted_by=actor,
-        drafted_at=now,
-    )
-    return keep_draft(session=session, change=change)
-
-
-def _head(programme: Programme) -> State:
-    return State.from_core_json(programme.head) if programme.head is not None else State()

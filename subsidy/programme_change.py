@@ -54,7 +54,8 @@ class ProgrammeChange(Base):
     """One change as drafted and decided.
 
     ``kind``: version (with ``rules``, the whole of them), pause or resume (with the public reason). ``base_version_no``
-    is the version it was drafted against; ``effect`` what it would do, as what_if.py told it at drafting.
+    is the version it was drafted against; ``effect`` what it would do, as what_if.py told it;
+    None until that is reckoned (programme_change_effect.py).
     ``grace_reserves`` is set where an open stage closes earlier: whether the money left covers every open trade-in.
     ``event_no`` is its event in the queue once approved.
     """
@@ -138,19 +139,32 @@ class DraftOutdated(Refusal):
     remedy_en = "Draft it again against the rules in force."
 
 
+class EffectPending(Refusal):
+    """What a draft would do is still being reckoned: nobody approves what he cannot see."""
+
+    code = "effect_pending"
+    kind = "conflict"
+    zh = "这份草稿的效果还在推算，推算完才能批准。"
+    en = "The effect of this draft is still being reckoned; it can be approved once it is there."
+    remedy_zh = "请稍后再打开这份变更。"
+    remedy_en = "Open the change again in a while."
+
+
 def approve_change(
     *, session: Session, programme: Programme, change_id: int, actor: str, clock: BusinessClock
 ) -> ProgrammeChange:
     """Approve a draft and put it into the queue, in the caller's transaction; it holds from now on.
 
     Everything is checked again under the programme's lock. Raises ChangeNotFound, StepNotAllowed, DrafterCannotDecide,
-    DraftOutdated, and what the queue refuses: RulesRefused, GraceNotSaid, GraceNotCovered, NoPausePossible,
-    NothingToResume, HostClockOff.
+    DraftOutdated, EffectPending, and what the queue refuses: RulesRefused, GraceNotSaid, GraceNotCovered,
+    NoPausePossible, NothingToResume, HostClockOff.
     """
     version_no = lock_programme(session=session, programme=programme)
     change = _take_for_decision(session=session, programme=programme, change_id=change_id, actor=actor, step="approve")
     if change.kind == VERSION and change.base_version_no != version_no:
         raise DraftOutdated(base=change.base_version_no, current=version_no)
+    if change.kind == VERSION and change.effect is None:
+        raise EffectPending
     connection = driver_connection(session=session)
     if change.kind == VERSION:
         assert change.rules is not None, "the table keeps rules with every version"

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
@@ -13,17 +12,13 @@ from sqlalchemy.orm import Session
 
 from registry.base import Refusal
 from registry.inputs import Inputs
-from subsidy.forecast import expected_arrivals
-from subsidy.forecast_programme import arrivals_before, outlooks_of
 from subsidy.programme import Programme
-from subsidy.programme_change import VERSION, ProgrammeChange, driver_connection, keep_draft
+from subsidy.programme_change import VERSION, ProgrammeChange, keep_draft
+from subsidy.programme_change_effect import begin_run, effect_from_now, effect_json, is_reckoned_at_once
 from subsidy.programme_change_grace import GraceNotCovered, GraceNotSaid, grace_of
 from subsidy.rules import Rules, RulesRefused, StageRules
 from subsidy.state import State
 from subsidy.versions import refuse_change
-from subsidy.what_if import WhatIf, what_if_from_now
-
-MOST_NEWCOMERS = 20_000
 
 
 class StagesApart(RulesRefused):
@@ -61,6 +56,8 @@ def draft_version(
 ) -> ProgrammeChange:
     """Keep a draft of the programme's next version, with its effect, in the caller's transaction.
 
+    Where the queue is long the effect is reckoned in the background, and nobody can approve before it is there.
+
     ``note`` says why, for colleagues. ``grace_reserves`` has to be said where an open stage closes earlier, see
     programme_change_grace.py. Raises SeveralRefused or RulesRefused, StagesApart, NothingChanges, GraceNotSaid and
     GraceNotCovered. What holds at drafting is checked again at approval.
@@ -74,7 +71,8 @@ def draft_version(
     if not gaps_intended:
         refuse_new_gaps(before=state.rules, after=rules)
     covered = _check_grace(session=session, state=state, rules=rules, grace_reserves=grace_reserves)
-    effect = effect_from_now(session=session, programme=programme, rules=rules, now=now)
+    at_once = is_reckoned_at_once(session=session, programme=programme)
+    effect = effect_from_now(session=session, programme=programme, rules=rules, now=now) if at_once else None
     change = ProgrammeChange(
         programme_id=programme.id,
         kind=VERSION,
@@ -83,12 +81,15 @@ def draft_version(
         rules=rules.to_json(),
         grace_reserves=covered,
         note=note,
-        effect=effect_json(effect),
+        effect=effect_json(effect) if effect else None,
         drafted_by=actor,
         drafted_at=now,
     )
     changed = differences(before=before, after=rules.to_json()) if before else None
-    return keep_draft(session=session, change=change, differences=changed)
+    keep_draft(session=session, change=change, differences=changed)
+    if effect is None:
+        begin_run(session=session, programme=programme, rules=rules, change_id=change.id, actor=actor, now=now)
+    return change
 
 
 def check_rules(*, rules: Rules) -> None:
@@ -107,28 +108,6 @@ def refuse_new_gaps(*, before: Rules | None, after: Rules) -> None:
         if other.opens_at > one.closes_at and (one.closes_at, other.opens_at) not in known:
             hours = round((other.opens_at - one.closes_at).total_seconds() / 3600, 1)
             raise StagesApart(before=one.number, after=other.number, hours=f"{hours:g}")
-
-
-def effect_from_now(*, session: Session, programme: Programme, rules: Rules, now: datetime) -> WhatIf:
-    """Return what the rules would do from now on, with the arrivals to be expected; raises RulesRefused."""
-    return what_if_from_now(
-        connection=driver_connection(session=session),
-        programme_id=programme.id,
-        rules=rules,
-        now=now,
-        arrivals=_newcomers(session=session, programme=programme, rules=rules, now=now),
-    )
-
-
-def effect_json(effect: WhatIf) -> dict[str, Any]:
-    """Return a what-if as plain JSON: instants as UTC ISO 8601, ranges as pairs."""
-
-    def plain(value: object) -> str:
-        assert isinstance(value, datetime)
-        return value.astimezone(UTC).isoformat()
-
-    document: dict[str, Any] = json.loads(json.dumps(asdict(effect), default=plain))
-    return document
 
 
 def differences(*, before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -161,14 +140,3 @@ def _check_grace(*, session: Session, state: State, rules: Rules, grace_reserves
     if grace_reserves and not grace.is_covered:
         raise GraceNotCovered(**asdict(grace))
     return grace_reserves
-
-
-def _newcomers(*, session: Session, programme: Programme, rules: Rules, now: datetime) -> list[datetime]:
-    """The arrivals to be expected until the last stage closes, under the rules in force or the others."""
-    state = _head(programme)
-    arrivals = arrivals_before(session=session, programme_id=programme.id, state=state, now=now)
-    outlooks = outlooks_of(state=state, now=now)
-    if not outlooks or not sum(arrivals.by_hour):
-        return []
-    until = max(rules.stages[-1].closes_at, outlooks[-1].closes_at)
-    return expected_arrivals(arrivals=arrivals, stages=outlooks, until=until)[:MOST_NEWCOMERS]

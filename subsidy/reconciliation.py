@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -12,8 +12,11 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, sessionmaker
 
 from registry.cases import Case, open_case
-from subsidy.operator import PayoutOperator, Statement, StatementLine, StatementTotals, lines_sha256
+from subsidy.business_clock import BusinessClock
+from subsidy.operator import PayoutOperator, ReclaimAnswer, Statement, StatementLine, StatementTotals, lines_sha256
 from subsidy.payouts import BankStatement, Payout, PayoutAttempt
+from subsidy.reclaiming import record_reclaim
+from subsidy.reclaims import ReclaimAttempt
 from subsidy.settlement import FINISHED, real_instant, reject, settle
 from subsidy.statement_lines import TOTALS, Finding, StatementRow, Verdict, keep_lines, listed_elsewhere
 
@@ -22,7 +25,11 @@ MONTH = timedelta(days=31)
 REJECTED_ON_STATEMENT = "rejected_on_statement"
 OVERDUE = "statement_overdue"
 
+# What the books move at the bank: money out by a transfer, money back by a reclaim.
+MOVED = ("settled", "reclaimed")
+
 Sessions = sessionmaker[Session]
+Attempt = PayoutAttempt | ReclaimAttempt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,13 +91,14 @@ def days_to_compare(*, session: Session, now: datetime, ask_again_after: timedel
 
 
 def reconcile_day(
-    *, sessions: Sessions, operator: PayoutOperator, day: date, now: datetime, overdue_after: timedelta
+    *, sessions: Sessions, operator: PayoutOperator, day: date, clock: BusinessClock, overdue_after: timedelta
 ) -> Reconciled | None:
     """Ask for the day's totals, for its lines only where they differ from our books, and compare; None while not out.
 
     Where it is not out ``overdue_after`` (business time) after the day ended, a case tells staff; the statement closes
     it. Raises PartnerUnavailable and PartnerSilent, nothing changed.
     """
+    now = clock.now()
     totals = operator.statement_totals(day=day)
     if totals is None:
         if now >= day_bounds(day)[1] + overdue_after:
@@ -105,8 +113,33 @@ def reconcile_day(
     statement = operator.statement(day=day)
     if statement is None:
         return None
+    _take_words_of_reclaims(sessions=sessions, statement=statement, clock=clock)
     with sessions.begin() as session:
         return compare(session=session, statement=statement, now=now)
+
+
+def _take_words_of_reclaims(*, sessions: Sessions, statement: Statement, clock: BusinessClock) -> None:
+    """Write down what the statement says came back, each in a transaction of its own.
+
+    Money that comes back goes through the queue, whose lock comes before a payout's; the comparison holds payouts.
+    """
+    back = {line.bank_number: line.amount_fen for line in statement.lines if line.state == "reclaimed"}
+    for number, amount_fen in back.items():
+        with sessions.begin() as session:
+            if session.scalar(select(ReclaimAttempt.id).where(ReclaimAttempt.bank_number == number)) is not None:
+                answer = ReclaimAnswer(
+                    bank_number=number,
+                    state="settled",
+                    amount_fen=amount_fen,
+                    final=True,
+                    settled_at=_last_instant(statement.day),
+                )
+                record_reclaim(session=session, answer=answer, clock=clock)
+
+
+def _last_instant(day: date) -> datetime:
+    """The statement tells the day alone; its last instant is the one nobody can call too early."""
+    return day_bounds(day)[1] - timedelta(microseconds=1)
 
 
 def agree_on_totals(*, session: Session, totals: StatementTotals, now: datetime) -> Reconciled | None:
@@ -119,8 +152,8 @@ def agree_on_totals(*, session: Session, totals: StatementTotals, now: datetime)
         StatementLine(bank_number=each.bank_number, amount_fen=each.amount_fen, state=each.state)  # type: ignore[arg-type]
         for each in ours
     ]
-    settled = [line.amount_fen for line in lines if line.state == "settled"]
-    if (totals.settled_count, totals.settled_fen, totals.sha256) != (len(settled), sum(settled), lines_sha256(lines)):
+    stated = (totals.settled_count, totals.settled_fen, totals.reclaimed_count, totals.reclaimed_fen)
+    if (stated, totals.sha256) != (_sums(lines), lines_sha256(lines)):
         return None
     same = [_finding(line, each, Verdict.SAME) for line, each in zip(lines, ours, strict=True)]
     result = Reconciled(day=totals.day, totals_agree=True, same=len(same), answered=0, findings=(), by_totals=True)
@@ -147,7 +180,7 @@ def compare(*, session: Session, statement: Statement, now: datetime) -> Reconci
         seen.add((line.bank_number, line.state))
         answered += _take_word(session, line, attempt, day=statement.day, now=now)
         judged.append(_finding(line, attempt, _verdict(line, attempt)))
-    settled = _settled_on(session=session, day=statement.day, listed={number for number, _ in seen})
+    settled = _moved_on(session=session, day=statement.day, listed={number for number, _ in seen})
     judged += _missing_there(settled, listed={number for number, _ in seen})
     differing = tuple(finding for finding in judged if finding.verdict is not Verdict.SAME)
     result = Reconciled(
@@ -159,15 +192,16 @@ def compare(*, session: Session, statement: Statement, now: datetime) -> Reconci
     )
     if not result.totals_agree and not differing:
         # Every line is right and the sum is not: the statement itself is wrong.
-        ours_fen = sum(attempt.amount_fen for attempt in settled)
+        out, back = _sums(settled)[1::2]
+        stated_fen = statement.settled_fen - statement.reclaimed_fen
         judged.append(
-            Finding(bank_number=TOTALS, verdict=Verdict.TOTALS_DIFFER, our_fen=ours_fen, bank_fen=statement.settled_fen)
+            Finding(bank_number=TOTALS, verdict=Verdict.TOTALS_DIFFER, our_fen=out - back, bank_fen=stated_fen)
         )
     _write_down(session=session, result=result, judged=judged, totals=statement.totals(), now=now)
     return result
 
 
-def _attempts_on(*, session: Session, statement: Statement) -> dict[str, PayoutAttempt]:
+def _attempts_on(*, session: Session, statement: Statement) -> dict[str, Attempt]:
     """The attempts the statement lists, their payouts locked first and together.
 
     Settling takes the stage's balances after its payout; whoever took a payout after the balances could wait for
@@ -176,25 +210,26 @@ def _attempts_on(*, session: Session, statement: Statement) -> dict[str, PayoutA
     listed = PayoutAttempt.bank_number.in_([line.bank_number for line in statement.lines])
     ids = select(PayoutAttempt.payout_id).where(listed)
     session.execute(select(Payout.id).where(Payout.id.in_(ids)).order_by(Payout.id).with_for_update())
-    query = select(PayoutAttempt).where(listed).execution_options(populate_existing=True)
-    return {attempt.bank_number: attempt for attempt in session.scalars(query)}
+    paid = session.scalars(select(PayoutAttempt).where(listed).execution_options(populate_existing=True))
+    back = session.scalars(
+        select(ReclaimAttempt)
+        .where(ReclaimAttempt.bank_number.in_([line.bank_number for line in statement.lines]))
+        .execution_options(populate_existing=True)
+    )
+    return {attempt.bank_number: attempt for attempt in (*paid, *back)}
 
 
-def _take_word(
-    session: Session, line: StatementLine, attempt: PayoutAttempt | None, *, day: date, now: datetime
-) -> bool:
+def _take_word(session: Session, line: StatementLine, attempt: Attempt | None, *, day: date, now: datetime) -> bool:
     """Write down what the line says of our attempt; return whether that was news of an open one."""
-    if attempt is None:
+    if not isinstance(attempt, PayoutAttempt) or line.state == "reclaimed":
         return False
     answered = attempt.state not in FINISHED
     if line.state == "settled":
-        # The statement tells the day alone; its last instant is the one nobody can call too early.
-        last_instant = day_bounds(day)[1] - timedelta(microseconds=1)
         settle(
             session=session,
             bank_number=line.bank_number,
             amount_fen=line.amount_fen,
-            settled_at=last_instant,
+            settled_at=_last_instant(day),
             now=now,
         )
     else:
@@ -202,7 +237,7 @@ def _take_word(
     return answered
 
 
-def _verdict(line: StatementLine, attempt: PayoutAttempt | None) -> Verdict:
+def _verdict(line: StatementLine, attempt: Attempt | None) -> Verdict:
     if attempt is None:
         return Verdict.MISSING_HERE
     if attempt.amount_fen != line.amount_fen:
@@ -210,7 +245,7 @@ def _verdict(line: StatementLine, attempt: PayoutAttempt | None) -> Verdict:
     return Verdict.SAME if attempt.state == line.state else Verdict.STATE_DIFFERS
 
 
-def _missing_there(settled: Iterable[PayoutAttempt], *, listed: set[str]) -> Iterable[Finding]:
+def _missing_there(settled: Iterable[Attempt], *, listed: set[str]) -> Iterable[Finding]:
     for attempt in settled:
         if attempt.bank_number not in listed:
             yield Finding(
@@ -222,7 +257,7 @@ def _missing_there(settled: Iterable[PayoutAttempt], *, listed: set[str]) -> Ite
             )
 
 
-def _finished_on(*, session: Session, day: date, listed: set[str] | None = None) -> list[PayoutAttempt]:
+def _finished_on(*, session: Session, day: date, listed: set[str] | None = None) -> list[Attempt]:
     """Our attempts that ended that day, without those the bank has booked on another day already."""
     first, after = day_bounds(day)
     query = (
@@ -230,35 +265,50 @@ def _finished_on(*, session: Session, day: date, listed: set[str] | None = None)
         .where(PayoutAttempt.state.in_(FINISHED), PayoutAttempt.finished_at >= first, PayoutAttempt.finished_at < after)
         .order_by(PayoutAttempt.id)
     )
-    attempts = list(session.scalars(query))
+    back = (
+        select(ReclaimAttempt)
+        .where(
+            ReclaimAttempt.state == "reclaimed",
+            ReclaimAttempt.finished_at >= first,
+            ReclaimAttempt.finished_at < after,
+        )
+        .order_by(ReclaimAttempt.id)
+    )
+    attempts = [*session.scalars(query), *session.scalars(back)]
     open_questions = [each.bank_number for each in attempts if each.bank_number not in (listed or set())]
     elsewhere = listed_elsewhere(session=session, day=day, bank_numbers=open_questions)
     return [each for each in attempts if each.bank_number not in elsewhere]
 
 
-def _settled_on(*, session: Session, day: date, listed: set[str]) -> list[PayoutAttempt]:
+def _moved_on(*, session: Session, day: date, listed: set[str]) -> list[Attempt]:
     finished = _finished_on(session=session, day=day, listed=listed)
-    return [attempt for attempt in finished if attempt.state == "settled"]
+    return [attempt for attempt in finished if attempt.state in MOVED]
 
 
-def _totals_agree(statement: Statement, settled: Iterable[PayoutAttempt], attempts: dict[str, PayoutAttempt]) -> bool:
+def _totals_agree(statement: Statement, settled: Iterable[Attempt], attempts: dict[str, Attempt]) -> bool:
     """Whether the bank's totals are the sums of its lines, and of what we hold as settled that day.
 
     What the bank books a day later than we do belongs to the day on which the bank books it.
     """
-    stated = (statement.settled_count, statement.settled_fen)
-    lines = [line for line in statement.lines if line.state == "settled"]
+    stated = (statement.settled_count, statement.settled_fen, statement.reclaimed_count, statement.reclaimed_fen)
+    lines = [line for line in statement.lines if line.state in MOVED]
     late = {
         line.bank_number: attempts[line.bank_number]
         for line in lines
-        if line.bank_number in attempts and attempts[line.bank_number].state == "settled"
+        if line.bank_number in attempts and attempts[line.bank_number].state in MOVED
     }
     ours = (late | {attempt.bank_number: attempt for attempt in settled}).values()
-    listed = (len(lines), sum(line.amount_fen for line in lines))
-    return stated == listed == (len(ours), sum(attempt.amount_fen for attempt in ours))
+    return stated == _sums(lines) == _sums(ours)
 
 
-def _finding(line: StatementLine, attempt: PayoutAttempt | None, verdict: Verdict) -> Finding:
+def _sums(moved: Collection[StatementLine] | Collection[Attempt]) -> tuple[int, int, int, int]:
+    """Return how many and how much went out, how many and how much came back."""
+    out = [one.amount_fen for one in moved if one.state == "settled"]
+    back = [one.amount_fen for one in moved if one.state == "reclaimed"]
+    return len(out), sum(out), len(back), sum(back)
+
+
+def _finding(line: StatementLine, attempt: Attempt | None, verdict: Verdict) -> Finding:
     return Finding(
         bank_number=line.bank_number,
         verdict=verdict,

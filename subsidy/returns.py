@@ -1,6 +1,7 @@
 """Returns (退回): the new bike came back, its plate was annulled, or the claim was untrue. Two persons, then the law.
 
-What was not paid yet is freed at once (law 8). What was paid is demanded back, and freed once the money is here.
+What was not paid yet is freed at once (law 8). What was paid is demanded back, and freed once the money is here:
+through the bank (subsidy/reclaims.py) or by hand with a receipt (subsidy/repayments.py).
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ RETURN = Transitions(
         "proposed": {"refuse": "refused", "take_back": "returned", "demand": "demanded"},
         "refused": {},
         "returned": {},
-        "demanded": {"repay": "repaid"},
+        "demanded": {"reclaim": "demanded", "repay": "repaid"},
         "repaid": {},
     },
 )
@@ -81,7 +82,7 @@ class ReturnCase(Base):
 
 
 class Repayment(Base):
-    """Money that came back by hand: the bank's document, the amount in fen, and the day it arrived."""
+    """Money that came back: the bank's document (or our reclaim's number), the amount in fen, the day it arrived."""
 
     __tablename__ = "repayment"
     __table_args__ = (CheckConstraint("amount_fen > 0", name="amount_positive"),)
@@ -130,39 +131,6 @@ class NothingToReturn(Refusal):
     default_field = "reference"
 
 
-class RepaymentDiffers(Refusal):
-    """The whole amount comes back in one receipt: the queue knows no half subsidy."""
-
-    code = "repayment_differs"
-    zh = "应退 {due_yuan} 元，收到 {got_yuan} 元，不能只收一部分，也不能多收。"
-    en = "{due_yuan} yuan are due and {got_yuan} yuan came: neither a part nor more can be taken."
-    remedy_zh = "不足的请车主补齐成一笔再登记，多出的请退还车主。"
-    remedy_en = "Have the owner make it up to one payment of the whole amount, and give back what is too much."
-    default_field = "amount_fen"
-
-
-class ReceivedOnWrong(Refusal):
-    """Money arrives between the demand and today."""
-
-    code = "received_on_wrong"
-    zh = "到账日期 {received_on} 不对。"
-    en = "The money cannot have arrived on {received_on}."
-    remedy_zh = "请照银行回单填写：不早于要求退款的那天，不晚于今天。"
-    remedy_en = "Copy it from the bank's receipt: not before the demand and not after today."
-    default_field = "received_on"
-
-
-class RepaymentDocumentUsed(Refusal):
-    """One bank document stands for one repayment."""
-
-    code = "repayment_document_used"
-    zh = "银行回单 {document_no} 已经登记过。"
-    en = "The bank's document {document_no} was entered before."
-    remedy_zh = "请核对回单编号；一张回单只能登记一笔退款。"
-    remedy_en = "Check the number; one document is for one repayment."
-    default_field = "document_no"
-
-
 def open_return(
     *, session: Session, reference: str, kind: str, reason: str, proof_no: str, actor: str, now: datetime
 ) -> ReturnCase:
@@ -188,7 +156,13 @@ def open_return(
     )
     with refusing_duplicates(session, {"uq_return_case_standing": ReturnStands(reference=reference)}):
         session.add(case)
-    _note(session, actor, "return.opened", reference, {"return": case.reference, "kind": kind, "proof_no": proof_no})
+    note_return(
+        session=session,
+        actor=actor,
+        action="return.opened",
+        reference=reference,
+        detail={"return": case.reference, "kind": kind, "proof_no": proof_no},
+    )
     session.flush()
     return case
 
@@ -201,7 +175,7 @@ def approve_return(
     ``reference`` is the return's own number. The transaction is left to the caller. Raises ReturnNotFound,
     StepNotAllowed, AnotherPersonNeeded, and MoneyAtTheBank while the bank has the money and has not answered.
     """
-    case = _lock(session, reference)
+    case = lock_return(session=session, reference=reference)
     RETURN.after(state=case.state, step="take_back")
     require_another(first=case.opened_by, second=actor, what_zh="退回申请", what_en="the return")
     trade_in, now = session.get_one(TradeIn, case.trade_in_id), clock.now()
@@ -227,7 +201,9 @@ def approve_return(
         "demanded_fen": case.amount_fen,
         "opened_by": case.opened_by,
     }
-    _note(session, actor, f"return.{case.state}", trade_in.reference, detail)
+    note_return(
+        session=session, actor=actor, action=f"return.{case.state}", reference=trade_in.reference, detail=detail
+    )
     session.flush()
     return case
 
@@ -237,61 +213,18 @@ def refuse_return(*, session: Session, reference: str, reason: str, actor: str, 
 
     Raises ReturnNotFound, StepNotAllowed and AnotherPersonNeeded.
     """
-    case = _lock(session, reference)
+    case = lock_return(session=session, reference=reference)
     following = RETURN.after(state=case.state, step="refuse")
     require_another(first=case.opened_by, second=actor, what_zh="退回申请", what_en="the return")
     case.state, case.decided_by, case.decided_at, case.decision_reason = following, actor, now, reason
     trade_in = session.get_one(TradeIn, case.trade_in_id)
-    _note(session, actor, "return.refused", trade_in.reference, {"return": case.reference})
-    session.flush()
-    return case
-
-
-def record_repayment(
-    *,
-    session: Session,
-    reference: str,
-    document_no: str,
-    amount_fen: int,
-    received_on: date,
-    clock: BusinessClock,
-    actor: str,
-) -> ReturnCase:
-    """Enter the receipt for money that came back by hand, and free it (law 8): the books balance with this event.
-
-    ``reference`` is the return's own number, ``received_on`` a day in Asia/Shanghai. The transaction is left to the
-    caller. Raises ReturnNotFound, StepNotAllowed, AnotherPersonNeeded, CodeInvalid, RepaymentDiffers, ReceivedOnWrong
-    and RepaymentDocumentUsed, several at once where several are wrong, and MoneyAtTheBank.
-    """
-    case = _lock(session, reference)
-    following = RETURN.after(state=case.state, step="repay")
-    require_another(first=case.opened_by, second=actor, what_zh="退回申请", what_en="the return")
-    document_no = _check_receipt(case, document_no, amount_fen, received_on, clock.now())
-    trade_in = session.get_one(TradeIn, case.trade_in_id)
-    claim = lock_claim(session=session, reference=trade_in.reference).claim
-    append_to_queue(
+    note_return(
         session=session,
-        claim=claim,
-        kind=EventKind.RETURN,
-        clock=clock,
         actor=actor,
-        reason=case.kind,
-        was_paid=True,
+        action="return.refused",
+        reference=trade_in.reference,
+        detail={"return": case.reference},
     )
-    with refusing_duplicates(session, {"uq_repayment_document_no": RepaymentDocumentUsed(document_no=document_no)}):
-        session.add(
-            Repayment(
-                return_case_id=case.id,
-                document_no=document_no,
-                amount_fen=amount_fen,
-                received_on=received_on,
-                entered_by=actor,
-                entered_at=clock.now(),
-            )
-        )
-    case.state = following
-    detail = {"return": case.reference, "document_no": document_no, "amount_fen": amount_fen}
-    _note(session, actor, "return.repaid", trade_in.reference, detail)
     session.flush()
     return case
 
@@ -326,20 +259,8 @@ def clean_document_no(text: str) -> str:
     return clean_paper_number(text, shortest=4, longest=40)
 
 
-def _check_receipt(case: ReturnCase, document_no: str, amount_fen: int, received_on: date, now: datetime) -> str:
-    inputs = Inputs()
-    document_no = inputs.take("document_no", clean_document_no, document_no)
-    if amount_fen != case.amount_fen:
-        due, got = f"{case.amount_fen / 100:.2f}", f"{amount_fen / 100:.2f}"
-        inputs.refuse(RepaymentDiffers(due_yuan=due, got_yuan=got))
-    assert case.decided_at is not None, "a demand was decided on"
-    if not case.decided_at.astimezone(LOCAL).date() <= received_on <= now.astimezone(LOCAL).date():
-        inputs.refuse(ReceivedOnWrong(received_on=received_on.isoformat()))
-    inputs.check()
-    return document_no
-
-
-def _lock(session: Session, reference: str) -> ReturnCase:
+def lock_return(*, session: Session, reference: str) -> ReturnCase:
+    """Lock a return by its own number and give it as it stands now; raises ReturnNotFound."""
     case = session.scalar(
         select(ReturnCase).where(ReturnCase.reference == reference).with_for_update(),
         execution_options={"populate_existing": True},
@@ -378,5 +299,6 @@ def _demand(session: Session, case: ReturnCase, trade_in: TradeIn) -> None:
     )
 
 
-def _note(session: Session, actor: str, action: str, reference: str, detail: dict[str, Any]) -> None:
+def note_return(*, session: Session, actor: str, action: str, reference: str, detail: dict[str, Any]) -> None:
+    """Keep one step of a return in the audit, under its trade-in's ``reference``."""
     audit.record(session=session, actor=actor, action=action, subject=f"trade_in:{reference}", detail=detail)

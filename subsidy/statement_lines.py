@@ -162,9 +162,11 @@ def keep_lines(*, session: Session, day: date, findings: Sequence[Finding], now:
 
 
 def listed_elsewhere(*, session: Session, day: date, bank_numbers: Sequence[str]) -> set[str]:
-    """Return those numbers that another day's statement lists as settled: the bank booked them on that day."""
+    """Return those numbers that another day's statement lists as moved: the bank booked them on that day."""
     query = select(StatementRow.bank_number).where(
-        StatementRow.bank_number.in_(bank_numbers), StatementRow.bank_state == "settled", StatementRow.day != day
+        StatementRow.bank_number.in_(bank_numbers),
+        StatementRow.bank_state.in_(("settled", "reclaimed")),
+        StatementRow.day != day,
     )
     return set(session.scalars(query)) if bank_numbers else set()
 

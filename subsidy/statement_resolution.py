@@ -175,7 +175,7 @@ def decide_write_off(
         detail = {"resolution": ["write_off", None], "finding": finding}
         _record(session, row, by.actor, "write_off_refused", detail)
         return row
-    row.written_off_fen = _ours_fen(row) - _theirs_fen(row)
+    row.written_off_fen = short_by_fen(row)
     if payout is not None and payout.state == "frozen":
         evidence = Evidence(actor=by.actor, finding=finding, document_no="", now=now)
         if is_paid_and_awarded(session=session, payout=payout):
@@ -267,12 +267,24 @@ def _end(session: Session, row: StatementRow, actor: str, now: datetime) -> None
     _record(session, row, actor, "statement_line_resolved", detail)
 
 
+def short_by_fen(row: StatementRow) -> int:
+    """Return what the bank is short of our books by this line, negative where it is over: what a write-off keeps."""
+    return _ours_fen(row) - _theirs_fen(row)
+
+
 def _ours_fen(row: StatementRow) -> int:
-    return (row.our_fen or 0) if row.our_state == "settled" or row.verdict == Verdict.TOTALS_DIFFER else 0
+    return _out_fen(row.our_state, row.our_fen, row.verdict)
 
 
 def _theirs_fen(row: StatementRow) -> int:
-    return (row.bank_fen or 0) if row.bank_state == "settled" or row.verdict == Verdict.TOTALS_DIFFER else 0
+    return _out_fen(row.bank_state, row.bank_fen, row.verdict)
+
+
+def _out_fen(state: str | None, fen: int | None, verdict: str) -> int:
+    """What went out by one side's word; what came back counts against it."""
+    if state == "reclaimed":
+        return -(fen or 0)
+    return (fen or 0) if state == "settled" or verdict == Verdict.TOTALS_DIFFER else 0
 
 
 def _record(session: Session, row: StatementRow, actor: str, action: str, detail: Mapping[str, object]) -> None:

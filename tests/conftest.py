@@ -1,7 +1,8 @@
 """A real PostgreSQL for every test: one server a run, one fresh database a test.
 
-The server is the embedded one, in a throwaway folder and as durable as in use (fsync on), or the one
-MAPAI_TEST_DATABASE_URL names. It is migrated once into a template; each test that asks for `settings`, `engine` or
+The server is the embedded one, in a throwaway folder, or the one MAPAI_TEST_DATABASE_URL names. Ours forgets to wait
+for the disk: no test pulls the plug, and what kill -9 leaves stands without that; tests about durability start servers
+of their own. It is migrated once into a template; each test that asks for `settings`, `engine` or
 `session` gets a copy of its own, so tests commit for real and never see each other.
 """
 
@@ -13,7 +14,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
+import psycopg
 import pytest
 from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
@@ -24,6 +27,7 @@ from app.config import Settings
 from app.db import engine_for
 
 TEMPLATE = "mapai_template"
+HURRIED = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
 
 
 @contextmanager
@@ -56,19 +60,21 @@ def base_settings() -> Iterator[Settings]:
         environ = {"MAPAI_DATA": str(folder), **({"DATABASE_URL": given} if given else {})}
         settings = Settings.from_env(environ)
         if settings.embedded:
-            postgres.start(folder)
+            with patch.dict(postgres.SETTINGS, HURRIED):
+                postgres.start(folder)
         migrate.drop_database(settings.owner_url, TEMPLATE)
         migrate.create_database(settings.owner_url, TEMPLATE)
         template = on_database(settings, TEMPLATE)
         migrate.upgrade(template)
         yield template
         if not settings.embedded:
-            migrate.drop_database(settings.owner_url, TEMPLATE)
+            for name in (*_left, TEMPLATE):
+                migrate.drop_database(settings.owner_url, name)
 
 
 @pytest.fixture
 def fresh_database(base_settings: Settings) -> Iterator[Callable[[], Settings]]:
-    """Makes migrated, empty databases, each call another; all are dropped when the test ends."""
+    """Makes migrated, empty databases, each call another; nobody is connected to them when the test has ended."""
     names: list[str] = []
 
     def make() -> Settings:
@@ -78,8 +84,27 @@ def fresh_database(base_settings: Settings) -> Iterator[Callable[[], Settings]]:
         return on_database(base_settings, name)
 
     yield make
-    for name in names:
-        migrate.drop_database(base_settings.owner_url, name)
+    _leave(base_settings.owner_url, names)
+
+
+# Each DROP DATABASE waits for a checkpoint; of many in a row all but the first find nothing to write.
+DROPPED_AT_ONCE = 25
+_left: list[str] = []
+
+
+def _leave(owner_url: str, names: list[str]) -> None:
+    """End the connections to databases no longer wanted; drop them once there are enough."""
+    with _connected(owner_url) as connection:
+        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = ANY(%s)", [names])
+    _left.extend(names)
+    if len(_left) >= DROPPED_AT_ONCE:
+        while _left:
+            migrate.drop_database(owner_url, _left.pop())
+
+
+def _connected(owner_url: str) -> psycopg.Connection[tuple[object, ...]]:
+    url = make_url(owner_url).set(drivername="postgresql").render_as_string(hide_password=False)
+    return psycopg.connect(url, autocommit=True)
 
 
 @pytest.fixture
@@ -108,3 +133,8 @@ def on_database(settings: Settings, name: str) -> Settings:
     owner = make_url(settings.owner_url).set(database=name).render_as_string(hide_password=False)
     application = make_url(settings.database_url).set(database=name).render_as_string(hide_password=False)
     return replace(settings, owner_url=owner, database_url=application)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--every-look``: accessibility of every page in all its looks, and not in one of them each."""
+    parser.addoption("--every-look", action="store_true", default=False, help="axe on every page in all eight looks")

@@ -6,6 +6,7 @@ from datetime import datetime, time, timedelta
 from typing import Any
 
 from app.access import requires
+from app.actors import actor_of, login_of
 from app.api.blueprints import ApiBlueprint
 from app.api.description import described
 from app.api.documents import LOCAL, instant
@@ -33,7 +34,8 @@ def show_audit(query: dict[str, Any]) -> dict[str, Any]:
         since=since,
         until=until,
         limit=query["limit"] + 1,
-        **{name: query[name] for name in ("actor", "subject", "action", "before") if name in query},
+        **{name: query[name] for name in ("subject", "action", "before") if name in query},
+        actor=actor_of(query["actor"]) if "actor" in query else None,
     )
     page = rows[: query["limit"]]
     return {
@@ -53,4 +55,6 @@ def _span(query: dict[str, Any]) -> tuple[datetime | None, datetime | None]:
 def _row(entry: AuditEntry, seal_no: int | None, sha256: bytes | None) -> dict[str, Any]:
     names = ("id", "actor", "action", "subject", "detail")
     told = {name: getattr(entry, name) for name in names}
+    login = login_of(entry.actor)
+    told["login"] = None if login == entry.actor else login
     return {**told, "at": instant(entry.at), "seal_no": seal_no, "sha256": sha256 and sha256.hex()}

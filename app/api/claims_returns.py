@@ -25,13 +25,13 @@ from app.schemas.claims import (
 )
 from registry.trade_ins import TradeIn
 from subsidy.case_numbers import RETURN, clean_case_number
+from subsidy.repayments import record_repayment
 from subsidy.returns import (
     Repayment,
     ReturnCase,
     approve_return,
     list_returns,
     open_return,
-    record_repayment,
     refuse_return,
 )
 

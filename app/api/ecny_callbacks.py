@@ -12,6 +12,8 @@ from app.access import partner
 from app.clients.ecny.callbacks import read_callback
 from app.clients.signing import verify
 from app.db import db
+from subsidy.operator import ReclaimAnswer
+from subsidy.reclaiming import record_reclaim
 from subsidy.settlement import record_answer
 
 PATH = "/api/partners/ecny/callbacks"
@@ -21,7 +23,7 @@ blueprint = Blueprint("ecny_callbacks", __name__)
 @blueprint.post(PATH)
 @partner("ecny")
 def take_word() -> Response:
-    """Write down what the bank says of one transfer; answers the attempt's state as it stands then.
+    """Write down what the bank says of one transfer or reclaim; answers its state as it stands then.
 
     Raises BadSignature, StaleRequest, MalformedBankDocument and TransferNotOurs.
     """
@@ -29,6 +31,10 @@ def take_word() -> Response:
     signer = current_app.extensions["mapai.ecny_signer"]
     verify(signer=signer, method=request.method, path=request.path, body=body, headers=request.headers)
     answer = read_callback(body)
-    state = record_answer(session=db.session(), answer=answer, now=current_app.extensions["mapai.clock"].now())
+    clock = current_app.extensions["mapai.clock"]
+    if isinstance(answer, ReclaimAnswer):
+        state = record_reclaim(session=db.session(), answer=answer, clock=clock)
+    else:
+        state = record_answer(session=db.session(), answer=answer, now=clock.now())
     db.session.commit()
     return jsonify(bank_number=answer.bank_number, state=state)

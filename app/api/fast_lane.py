@@ -32,10 +32,16 @@ Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class FastLane:
-    """WSGI in front of the application. A refusal is handed on in ``environ[REFUSED]``: the route only tells it."""
+    """WSGI in front of the application. A refusal is handed on in ``environ[REFUSED]``: the route only tells it.
 
-    def __init__(self, inner: Wsgi, *, signer: Signer, keyring: Keyring, combiner: Combiner) -> None:
+    ``arrived`` hears of every genuine word before its place is taken.
+    """
+
+    def __init__(
+        self, inner: Wsgi, *, signer: Signer, keyring: Keyring, combiner: Combiner, arrived: Callable[[], None]
+    ) -> None:
         self._inner = inner
+        self._arrived = arrived
         self._signer = signer
         self._keyring = keyring
         self._combiner = combiner
@@ -63,6 +69,7 @@ class FastLane:
             answer = read_callback(body)
             if not isinstance(answer, PlateAnswer) or answer.state != "done":
                 return None
+            self._arrived()
             return self._combiner.complete(completion_of(keyring=self._keyring, answer=answer))
         except Refusal as refusal:
             environ[REFUSED] = refusal

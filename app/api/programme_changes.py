@@ -14,10 +14,12 @@ from app.context import business_now, settings
 from app.db import db
 from app.idempotency import idempotent
 from app.schemas.programmes import ChangeAnswer, ChangeList, DraftRequest, RefusalRequest, SwitchRequest
-from subsidy.pausing import propose_pause, propose_resumption
+from subsidy.pausing import propose_switch
 from subsidy.programme import Programme, get_version
 from subsidy.programme_change import (
     CHANGE,
+    PAUSE,
+    RESUME,
     ChangeNotFound,
     ProgrammeChange,
     approve_change,
@@ -108,9 +110,7 @@ def pause(typed: dict[str, Any], code: str) -> dict[str, Any]:
 
     While it lasts, completed trade-ins take positions and wait; the public is told why.
     """
-    programme = programme_in(code)
-    change = propose_pause(session=db.session(), programme=programme, actor=caller().actor, now=business_now(), **typed)
-    return _document(programme, change)
+    return _propose(PAUSE, programme_in(code), typed)
 
 
 @blueprint.route("/resumptions", methods=["POST"])
@@ -124,11 +124,7 @@ def resume(typed: dict[str, Any], code: str) -> dict[str, Any]:
 
     Those who wait are then decided in their order.
     """
-    programme = programme_in(code)
-    change = propose_resumption(
-        session=db.session(), programme=programme, actor=caller().actor, now=business_now(), **typed
-    )
-    return _document(programme, change)
+    return _propose(RESUME, programme_in(code), typed)
 
 
 @blueprint.route("/changes/<change_no>/approval", methods=["POST"])
@@ -233,3 +229,10 @@ def _document(programme: Programme, change: ProgrammeChange) -> dict[str, Any]:
         "effect": effect_document(change.effect) if change.effect else None,
         "event_no": change.event_no,
     }
+
+
+def _propose(kind: str, programme: Programme, typed: dict[str, Any]) -> dict[str, Any]:
+    change = propose_switch(
+        session=db.session(), programme=programme, kind=kind, actor=caller().actor, now=business_now(), **typed
+    )
+    return _document(programme, change)

@@ -17,7 +17,8 @@ from app.schemas.programmes import ForecastAnswer, VersionList, WhatIfAnswer, Wh
 from subsidy.forecast_programme import StagePrediction, forecast_programme
 from subsidy.programme import Programme, ProgrammeVersion, current_programme, get_programme, list_versions
 from subsidy.programme_change import driver_connection
-from subsidy.programme_change_draft import check_rules, effect_from_now, effect_json
+from subsidy.programme_change_draft import check_rules
+from subsidy.programme_change_effect import effect_from_now, effect_json, refuse_long_queue
 from subsidy.rules import Rules, StageRules
 from subsidy.what_if import what_if
 
@@ -75,10 +76,12 @@ def try_rules(typed: dict[str, Any], code: str) -> dict[str, Any]:
     """Try other rules on the real queue
 
     Nothing changes. From the start: what they would have done to today's claims. From now: how the programme would end,
-    with the arrivals to be expected. Eligibility is not judged again.
+    with the arrivals to be expected. Eligibility is not judged again. A long queue is answered 409 «queue_too_long»:
+    draft the rules then, their effect is reckoned in the background.
     """
     session, programme, rules = db.session(), programme_in(code), rules_of(typed["rules"])
     check_rules(rules=rules)
+    refuse_long_queue(session=session, programme=programme)
     if typed["since"] == "now":
         effect = effect_from_now(session=session, programme=programme, rules=rules, now=business_now())
     else:

@@ -11,7 +11,7 @@ from app.api.blueprints import ApiBlueprint
 from app.api.description import described
 from app.auth import LASTS, account_of, current_token, sign_in, sign_in_by_code, sign_out
 from app.clock import real
-from app.context import keyring
+from app.context import keyring, settings
 from app.db import db
 from app.schemas.answers import SignInAnswer
 from app.schemas.requests import CodeSignInRequest, SignInRequest
@@ -21,15 +21,24 @@ blueprint = ApiBlueprint("sign-ins", __name__, url_prefix="/api/sign-ins", descr
 
 @blueprint.route("", methods=["POST"])
 @public
-@described(blueprint, 400, 401, 413, 415, 422, 429, 503, signed_in=False)
+@described(blueprint, 400, 401, 403, 409, 413, 415, 422, 429, 503, signed_in=False)
 @blueprint.arguments(SignInRequest)
 @blueprint.response(201, SignInAnswer)
 def start(credentials: dict[str, Any]) -> dict[str, Any]:
     """Sign in
 
-    Takes no Idempotency-Key: it is no deed, and a kept answer would keep the token in clear.
+    An account with an authenticator sends its code as totp: without it the answer is 401 second_factor_needed, and a
+    code works once. Takes no Idempotency-Key: it is no deed, and a kept answer would keep the token in clear.
     """
-    return _signed_in(sign_in(session=db.session(), address=request.remote_addr or "", **credentials))
+    return _signed_in(
+        sign_in(
+            session=db.session(),
+            keyring=keyring(),
+            address=request.remote_addr or "",
+            required=settings().staff_totp_required,
+            **credentials,
+        )
+    )
 
 
 @blueprint.route("/by-code", methods=["POST"])

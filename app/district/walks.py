@@ -13,6 +13,8 @@ from app.district.programme import LOCAL, OPEN_FOR
 from registry.filing_rows import FilingRow
 
 COMPLETED = 40
+# Of these the bike was filed after the cut-off: completed, and declined.
+LATE = 2
 WITHOUT_WALLET = 7
 UNDER_WAY = {
     "opened": 1,
@@ -24,7 +26,7 @@ UNDER_WAY = {
     "plate_applied": 1,
     "withdrawn": 1,
 }
-TRADE_INS = COMPLETED + sum(UNDER_WAY.values())
+TRADE_INS = COMPLETED + LATE + sum(UNDER_WAY.values())
 YOUNG_ENOUGH = timedelta(days=6 * 365)
 
 
@@ -56,6 +58,10 @@ def plan_walks(
                 wallet_id=wallet_id,
             )
         )
+    late = _late(seed, filed_until, cut_off)
+    for number in range(LATE):
+        begun_at = _instant(opens_at, COMPLETED - 1) + timedelta(minutes=30 * (number + 1))
+        walks.append(Walk(row=next(late), dealer_id=_dealer(dealer_ids, number), until="completed", begun_at=begun_at))
     states = [state for state, many in UNDER_WAY.items() for _ in range(many)]
     longest = STEP * (len(STEPS) + 1)
     for number, state in enumerate(states):
@@ -88,6 +94,12 @@ def _eligible(seed: int, filed_until: date, cut_off: date, opens_at: datetime) -
         if row.id_no not in known and earliest <= date.fromisoformat(row.filed_on) <= cut_off:
             yield row
         known.add(row.id_no)
+
+
+def _late(seed: int, filed_until: date, cut_off: date) -> Iterator[FilingRow]:
+    for row in generate_filings(seed=seed, count=1_000, filed_until=filed_until):
+        if date.fromisoformat(row.filed_on) > cut_off:
+            yield row
 
 
 def _filing(line: int, owner: DemoOwner, filed_on: str) -> FilingRow:

@@ -78,14 +78,16 @@ def poster_data(*, point: PublicPoint, live: LiveState, place: Place, public_url
 
 
 def _stage(stage: LiveStage, *, now: bool) -> dict[str, Any]:
+    from app.web.language import in_chinese
     from app.web.wording import count, stage_name, window, yuan
 
-    return {
-        "name": stage_name(stage.number),
-        "now": now,
-        "now_word": "正在进行",
-        "amount": yuan(stage.amount_fen),
-        "unit": "元",
-        "window": window(stage.opens_at, stage.closes_at),
-        "places": f"{count(stage.places)} 个名额",
-    }
+    with in_chinese():
+        return {
+            "name": stage_name(stage.number),
+            "now": now,
+            "now_word": "正在进行",
+            "amount": yuan(stage.amount_fen),
+            "unit": "元",
+            "window": window(stage.opens_at, stage.closes_at),
+            "places": f"{count(stage.places)} 个名额",
+        }

@@ -8,6 +8,7 @@ from typing import Any
 from marshmallow import Schema
 from marshmallow.fields import Boolean, Dict, Field, Integer, List, Nested, String
 
+from app.actors import login_of
 from app.schemas.requests import WAITERS
 
 ZONES = ("offset", "Asia/Shanghai")
@@ -20,6 +21,19 @@ def text(description: str, *, empty: bool = False) -> String:
     zone.
     """
     return String(metadata={"description": _zoned(description)}, allow_none=empty)
+
+
+class Actor(String):
+    """Who did something: the login of the account, or the name of what acts without one."""
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
+        said = super()._serialize(value, attr, obj, **kwargs)
+        return None if said is None else login_of(said)
+
+
+def by_account(description: str, *, empty: bool = False) -> Actor:
+    """Who did something, in an answer; ``empty`` where it may be null."""
+    return Actor(metadata={"description": f"login of the {description}"}, allow_none=empty)
 
 
 def _zoned(description: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from marshmallow import Schema
 from marshmallow.fields import Dict, Field, List, Nested, Raw, String
 
-from app.schemas.answers import flag, text, whole
+from app.schemas.answers import by_account, flag, text, whole
 from app.schemas.fields import Choice, Day, Flag, Image, StrictSchema, Text, Whole
 from registry.trade_ins import PHOTO_KINDS
 from subsidy.appeals import APPEAL
@@ -274,9 +274,9 @@ class OverruleAnswer(Schema):
     state = text("proposed, approved or refused")
     state_zh = text("the state in Chinese")
     reason = text("why it should be paid")
-    proposed_by = text("account that proposed it")
+    proposed_by = by_account("account that proposed it")
     proposed_at = text(f"instant it was proposed, {OFFSET}")
-    decided_by = text("account that decided on it, null until then", empty=True)
+    decided_by = by_account("account that decided on it, null until then", empty=True)
     decided_at = text(f"instant it was decided on, {OFFSET}", empty=True)
     decision_reason = text("why it was refused", empty=True)
     claim_state = text("state of the claim now")
@@ -300,9 +300,9 @@ class ReturnAnswer(Schema):
     state_zh = text("the state in Chinese")
     reason = text("what happened, in words")
     proof_no = text("number of the paper behind it")
-    opened_by = text("account that opened it")
+    opened_by = by_account("account that opened it")
     opened_at = text(f"instant it was opened, {OFFSET}")
-    decided_by = text("account that decided on it, null until then", empty=True)
+    decided_by = by_account("account that decided on it, null until then", empty=True)
     decided_at = text(f"instant it was decided on, {OFFSET}", empty=True)
     amount_fen = whole("amount demanded back in fen, 0 where nothing had been paid")
     due_on = text("day by which it has to be back, Asia/Shanghai, null where nothing is demanded", empty=True)

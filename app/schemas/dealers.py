@@ -7,7 +7,7 @@ from typing import Any
 from marshmallow import Schema, validate
 from marshmallow.fields import Field, List, Nested
 
-from app.schemas.answers import flag, text, whole
+from app.schemas.answers import by_account, flag, text, whole
 from app.schemas.fields import Choice, Day, Flag, Image, StrictSchema, Text, Whole
 from app.schemas.people import many
 from registry.dealer_applications import APPLICATION
@@ -277,7 +277,7 @@ class StepAnswer(Schema):
     step = text("which step")
     state = text("the state it led to")
     at = text("when, ISO 8601 with offset")
-    actor = text("who took it; null for those at a dealer's", empty=True)
+    actor = by_account("account that took it; null for those at a dealer's", empty=True)
     reason = text("why", empty=True)
     licensed_until = text("last day of the licence then, YYYY-MM-DD", empty=True)
 

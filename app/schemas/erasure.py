@@ -7,7 +7,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, validates
 from marshmallow.fields import Dict, Field, Integer, List, Nested, String
 
-from app.schemas.answers import flag, text, whole
+from app.schemas.answers import by_account, flag, text, whole
 from app.schemas.fields import Flag, StrictSchema, Text, Whole
 from registry.erasure import SHORTEST_REASON
 
@@ -20,7 +20,7 @@ class ErasureRequest(StrictSchema):
     @validates("understood")
     def _must_be_true(self, value: bool, data_key: str) -> None:
         if not value:
-            raise ValidationError("required")
+            raise ValidationError("not_confirmed")
 
 
 class RestorationRequest(StrictSchema):
@@ -46,7 +46,7 @@ class ErasureQuery(StrictSchema):
 class RetainedAnswer(Schema):
     """One kind of record the law keeps."""
 
-    code = text("claims_and_payments, filings_and_plates or processing_records")
+    code = text("claims_and_payments, appeals, filings_and_plates or processing_records")
     zh = text("what it is, in Chinese")
     en = text("what it is, in English")
     source_zh = text("the text of law, in Chinese")
@@ -83,8 +83,8 @@ class ErasureRow(ErasureAnswer):
     """The same, for staff."""
 
     person_id = whole("the person")
-    asked_by = text("account that asked: account:<id>")
-    restored_by = text("account that restored access", empty=True)
+    asked_by = by_account("account that asked")
+    restored_by = by_account("account that restored access", empty=True)
     restored_reason = text("why access was restored", empty=True)
 
 

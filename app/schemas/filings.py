@@ -7,7 +7,7 @@ from typing import Any
 from marshmallow import Schema
 from marshmallow.fields import Field, List, Nested
 
-from app.schemas.answers import flag, text
+from app.schemas.answers import by_account, flag, text
 from app.schemas.fields import StrictSchema, Text
 
 
@@ -25,7 +25,7 @@ class FilingChangeAnswer(Schema):
     """One corrected cell of a filing."""
 
     at = text("instant of the correction")
-    actor = text("who corrected it")
+    actor = by_account("account that corrected it")
     field = text("filed_on, brand, frame_no, sub_district, owner or transferred_on")
     old = text("what it said before")
     new = text("what it says since")

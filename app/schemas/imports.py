@@ -9,7 +9,7 @@ from marshmallow import Schema, ValidationError
 from marshmallow.fields import Dict, Field, Integer, List, Nested
 from werkzeug.datastructures import FileStorage
 
-from app.schemas.answers import flag, text, whole
+from app.schemas.answers import by_account, flag, text, whole
 from app.schemas.fields import StrictSchema, Whole
 from registry.import_kinds import KINDS
 
@@ -89,7 +89,7 @@ class ImportRow(Schema):
     changed = whole("rows that corrected what was stored")
     differing = whole("rows that say otherwise than what is stored and were left out")
     refused = whole("rows refused")
-    actor = text("who sent it")
+    actor = by_account("account that sent it")
     created_at = text("instant it was sent, real time")
     finished_at = text("instant it was over, real time, null until then", empty=True)
     led_to = text("number of the import this trial was carried out as, null where it was not", empty=True)

@@ -10,7 +10,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError
 from marshmallow.fields import Field, List, Nested
 
-from app.schemas.answers import flag, text, whole
+from app.schemas.answers import by_account, flag, text, whole
 from app.schemas.fields import Choice, Day, Flag, StrictSchema, Text, Whole
 from subsidy.payouts import BATCH, PAYOUT
 from subsidy.statement_lines import Verdict
@@ -51,10 +51,10 @@ class BatchAnswer(Schema):
     total_fen = whole("their sum in fen")
     needs_second = flag("whether a second person has to approve it")
     cut_at = text("instant it was cut")
-    cut_by = text("account that cut it, or scheduler")
-    first_by = text("account that approved it, or scheduler where no approval is asked", empty=True)
+    cut_by = by_account("account that cut it, or scheduler")
+    first_by = by_account("account that approved it, or scheduler where no approval is asked", empty=True)
     first_at = text("instant of that approval", empty=True)
-    second_by = text("account that approved it second", empty=True)
+    second_by = by_account("account that approved it second", empty=True)
     second_at = text("instant of the second approval", empty=True)
     fund_fen = whole("what our account at the operator held when last asked, in fen", empty=True)
     fund_asked_at = text("instant it was last asked", empty=True)
@@ -107,7 +107,7 @@ class AttemptAnswer(Schema):
     wallet_tail = text("last four characters of the wallet")
     sent_at = text("instant it was sent")
     finished_at = text("instant it ended", empty=True)
-    decided_by = text("account that decided how it ended, null where the bank's word stands", empty=True)
+    decided_by = by_account("account that decided how it ended, null where the bank's word stands", empty=True)
 
 
 class PayoutDetailAnswer(Schema):
@@ -189,9 +189,9 @@ class LineAnswer(Schema):
     resolution_zh = text("the same in Chinese", empty=True)
     document_no = text("number of the document it stands on", empty=True)
     written_off_fen = whole("what the bank is short of our books for good, in fen; negative where over", empty=True)
-    found_by = text("account that recorded the finding", empty=True)
+    found_by = by_account("account that recorded the finding", empty=True)
     found_at = text("instant of that", empty=True)
-    resolved_by = text("account that ended it, or reconciliation", empty=True)
+    resolved_by = by_account("account that ended it, or reconciliation", empty=True)
     resolved_at = text("instant it was ended, null while it is open", empty=True)
     is_open = flag("whether it differs and nobody has ended it")
 

@@ -94,7 +94,7 @@ class AuditQuery(StrictSchema):
     """Which deeds are asked for."""
 
     subject = Text("whole subject, e.g. plate:D000001", longest=60)
-    actor = Text("whole actor, e.g. account:3", longest=60)
+    actor = Text("login of the account, or the whole actor as recorded, e.g. account:3", longest=60)
     action = Text("whole action, e.g. unmasked", longest=40)
     day = Day("day of the deed, Asia/Shanghai, real time; instead of from and until")
     from_day = Day("first day, Asia/Shanghai, real time; «from» in the address", data_key="from")
@@ -108,7 +108,8 @@ class AuditRow(Schema):
 
     id = whole("id of the deed")
     at = text("instant it was written, real time")
-    actor = text("who did it: account:<id>, partner:<name> or the system")
+    actor = text("who did it, as recorded: account:<id>, partner:<name> or the system")
+    login = text("login of the account, null where it was none", empty=True)
     action = text("what was done")
     subject = text("to what")
     detail: Field[Any] = Dict(values=Raw(), metadata={"description": "facts without personal data; [old, new] pairs"})

@@ -9,7 +9,7 @@ from typing import Any
 from marshmallow import Schema, fields, validate
 from marshmallow.fields import Boolean, Dict, Field, Float, List, Nested, Raw, String
 
-from app.schemas.answers import flag, text, whole
+from app.schemas.answers import by_account, flag, text, whole
 from app.schemas.fields import Choice, Day, Flag, StrictSchema, Text, Whole
 from subsidy.programme_change import LONGEST_DECISION_NOTE, LONGEST_NOTE
 
@@ -144,8 +144,8 @@ class VersionAnswer(Schema):
     version_no = whole("number of the version, from 1")
     event_no = whole("its event in the queue")
     sha256 = text("hash of the rules' canonical JSON, hexadecimal")
-    drafted_by = text("account that drafted it")
-    approved_by = text("account that approved it")
+    drafted_by = by_account("account that drafted it")
+    approved_by = by_account("account that approved it")
     rules: Field[Any] = Nested(RulesAnswer, metadata={"description": "the rules"})
 
 
@@ -217,9 +217,9 @@ class ChangeRow(Schema):
     outdated = flag("another version was published since: it has to be drafted again")
     base_version_no = whole("version it was drafted against")
     note = text("why, in the drafter's words")
-    drafted_by = text("account that drafted it")
+    drafted_by = by_account("account that drafted it")
     drafted_at = text("instant it was drafted")
-    decided_by = text("account that decided on it", empty=True)
+    decided_by = by_account("account that decided on it", empty=True)
     decided_at = text("instant of the decision", empty=True)
     decision_note = text("why it was refused", empty=True)
 

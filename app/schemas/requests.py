@@ -18,6 +18,9 @@ class SignInRequest(StrictSchema):
 
     login = Text("login, case matters", longest=40, required=True, example="point-0001")
     password = Text("password, case matters", longest=200, required=True)
+    totp = Text(
+        "the authenticator's 6 digits, or a recovery code; where the account has one", longest=20, load_default=None
+    )
 
 
 class OneTimeCodeRequest(StrictSchema):

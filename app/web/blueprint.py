@@ -13,23 +13,30 @@ from flask import Blueprint, Response, make_response, redirect, request, send_fr
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.access import public
+from app.packing import pack
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
 FOREVER = 365 * 24 * 3600
 LOOK_COOKIE = "mapai_look"
-CHOICES = {"mode": ("standard", "elder"), "text": ("1", "2", "3"), "theme": ("system", "light", "dark")}
+CHOICES = {
+    "mode": ("standard", "elder"),
+    "text": ("1", "2", "3"),
+    "theme": ("system", "light", "dark"),
+    "lang": ("zh", "en"),
+}
 
 web = Blueprint("web", __name__, template_folder="templates")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """How this reader wants the pages: 长辈版 or not, size of type within it, light or dark."""
+    """How this reader wants the pages: 长辈版 or not, size of type within it, light or dark, Chinese or English."""
 
     mode: str = "standard"
     text: str = "1"
     theme: str = "system"
+    lang: str = "zh"
 
 
 def current_look() -> Look:
@@ -68,6 +75,17 @@ def _version(filename: str) -> str:
 def asset(filename: str) -> str:
     """Return the address of a static file with its content's hash in it, so that it may be kept for ever."""
     return url_for("web.assets", filename=filename, v=_version(filename))
+
+
+def has_asset(filename: str) -> bool:
+    """Say whether a static file is there: the libraries come only at install."""
+    return (STATIC / filename).is_file()
+
+
+@web.after_request
+def make_small(answer: Response) -> Response:
+    """Send pages and static files packed to whoever takes them so."""
+    return pack(answer, request=request)
 
 
 @web.get("/assets/<path:filename>")

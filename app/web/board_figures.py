@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
+from app.web.language import _l
 from app.web.wording import local
 from registry.cases import Case
 from registry.dealers import Dealer
@@ -20,27 +20,32 @@ from subsidy.payouts import Payout, PayoutAttempt
 RECENT = 8
 CASES_SHOWN = 8
 CASE_WORDS = {
-    "completion_differs": "交警发牌的回执和系统不一致",
-    "cancellation_unknown": "交警说的注销，系统里没有",
-    "cancellation_differs": "交警注销的回执和系统不一致",
-    "plate_application_unknown": "交警说的上牌，系统里没有",
-    "plate_refusal_contradicted": "交警先发牌又说没有发",
-    "wallet_shared": "几个人用同一个钱包",
-    "transfer_refused": "银行不收这笔付款",
-    "success_after_rejection": "银行退回以后又说到账",
-    "rejection_after_success": "银行说到账以后又退回",
-    "amount_differs": "银行付的金额不对",
-    "settled_out_of_turn": "银行说到账，可是系统没有在付",
-    "transfer_unanswered": "银行一直没有答复这笔付款",
-    "fund_short": "运营机构账户里的钱不够付这个批次",
-    "statement_overdue": "对账单过时没有到",
-    "statement_totals": "对账单总数不对",
-    "statement_missing_here": "对账单上有，我方没有",
-    "statement_missing_there": "我方有，对账单上没有",
-    "statement_amount_differs": "对账单上的金额和我方不同",
-    "statement_state_differs": "对账单上的状态和我方不同",
-    "statement_listed_twice": "对账单重复列出一笔",
-    "message_undelivered": "短信发不出去",
+    "completion_differs": _l("交警发牌的回执和系统不一致"),
+    "cancellation_unknown": _l("交警说的注销，系统里没有"),
+    "cancellation_differs": _l("交警注销的回执和系统不一致"),
+    "plate_application_unknown": _l("交警说的上牌，系统里没有"),
+    "plate_refusal_contradicted": _l("交警先发牌又说没有发"),
+    "wallet_shared": _l("几个人用同一个钱包"),
+    "transfer_refused": _l("银行不收这笔付款"),
+    "success_after_rejection": _l("银行退回以后又说到账"),
+    "rejection_after_success": _l("银行说到账以后又退回"),
+    "amount_differs": _l("银行付的金额不对"),
+    "settled_out_of_turn": _l("银行说到账，可是系统没有在付"),
+    "transfer_unanswered": _l("银行一直没有答复这笔付款"),
+    "reclaim_unanswered": _l("通过银行追回，一直没有答复"),
+    "reclaimed_after_rejection": _l("没有追回以后，银行又说追回了"),
+    "reclaimed_other_amount": _l("银行追回的金额和要的不一样"),
+    "rejected_after_reclaim": _l("银行说追回以后又说没有"),
+    "reclaim_refused": _l("银行说追回的编号用过"),
+    "fund_short": _l("运营机构账户里的钱不够付这个批次"),
+    "statement_overdue": _l("对账单过时没有到"),
+    "statement_totals": _l("对账单总数不对"),
+    "statement_missing_here": _l("对账单上有，我方没有"),
+    "statement_missing_there": _l("我方有，对账单上没有"),
+    "statement_amount_differs": _l("对账单上的金额和我方不同"),
+    "statement_state_differs": _l("对账单上的状态和我方不同"),
+    "statement_listed_twice": _l("对账单重复列出一笔"),
+    "message_undelivered": _l("短信发不出去"),
 }
 
 
@@ -152,38 +157,6 @@ def sub_districts(*, session: Session, programme_id: int, now: datetime) -> list
         for name in {*points, *counted}
     ]
     return sorted(rows, key=lambda row: (-row.done, -row.points, row.name))
-
-
-def claims_page(
-    *, session: Session, programme_id: int, state: str | None, before: int | None, limit: int
-) -> Sequence[Any]:
-    """Return claims with their point and payout, newest position first; of one state where it is named."""
-    query = (
-        select(
-            Claim.position,
-            Claim.recorded_at,
-            Claim.state,
-            Claim.stage_no,
-            Claim.amount_fen,
-            Claim.reason,
-            TradeIn.reference,
-            Dealer.sub_district,
-            Dealer.point_no,
-            Dealer.name.label("dealer"),
-            Payout.state.label("payout_state"),
-        )
-        .join(TradeIn, TradeIn.id == Claim.trade_in_id)
-        .join(Dealer, Dealer.id == TradeIn.dealer_id)
-        .outerjoin(Payout, (Payout.programme_id == Claim.programme_id) & (Payout.position == Claim.position))
-        .where(Claim.programme_id == programme_id)
-        .order_by(Claim.position.desc())
-        .limit(limit)
-    )
-    if state is not None:
-        query = query.where(Claim.state == state)
-    if before is not None:
-        query = query.where(Claim.position < before)
-    return session.execute(query).all()
 
 
 def open_cases(*, session: Session) -> Sequence[Case]:

@@ -6,20 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from flask import current_app
-
-from app.context import business_now
-from app.db import db
-from app.snapshot import Snapshot
+from app.web.language import _
 from app.web.wording import count, day, moment, stage_name
-from subsidy.forecast_programme import ProgrammeForecast, StagePrediction, forecast_programme
-from subsidy.programme import Programme, current_programme
+from subsidy.forecast_programme import ProgrammeForecast, StagePrediction
+from subsidy.programme import Programme
 from subsidy.rules import Rules, StageRules
 from subsidy.state import Phase, State
 
-SNAPSHOT = "mapai.board_forecast"
-# Hundreds of courses are drawn for it: once a minute in a process is enough for what moves by hours.
-FRESH_S = 60.0
 LABEL, TOP, ROW, FOOT = 84, 26, 40, 24
 WIDE, NARROW = 1100, 340
 LONGEST_WORDS = 270
@@ -59,55 +52,43 @@ class Outlook:
 
     title: str
     as_of: datetime
-    arrivals: int
     next_day: int
     charts: tuple[Chart, ...]
     table: tuple[tuple[str, str, str, str, str, str], ...]
 
 
-def outlook() -> Outlook:
-    """Return the forecast of the current programme, at most a minute old; raises ProgrammeNotFound."""
-    extensions = current_app.extensions
-    kept = extensions.get(SNAPSHOT) or extensions.setdefault(SNAPSHOT, Snapshot(_read, fresh_s=FRESH_S))
-    seen: Outlook = kept.get()
-    return seen
-
-
-def _read() -> Outlook:
-    session = db.session()
-    programme = current_programme(session=session)
-    found = forecast_programme(session=session, programme=programme, now=business_now())
-    stages = _stages(programme)
+def outlook_of(found: ProgrammeForecast, stages: Sequence[StageRules]) -> Outlook:
+    """Return the forecast drawn and in words, in the reader's language."""
     return Outlook(
-        title=_title(found.stages),
+        title=finding(found.stages),
         as_of=found.as_of,
-        arrivals=found.arrivals,
         next_day=found.expected_next_day,
         charts=tuple(_chart(found, stages, width, kind) for width, kind in ((WIDE, "wide"), (NARROW, "narrow"))),
         table=tuple(_told(stage) for stage in found.stages),
     )
 
 
-def _stages(programme: Programme) -> Sequence[StageRules]:
+def stages_of(programme: Programme) -> Sequence[StageRules]:
+    """Return the stages by the rules in force; none where no version is."""
     state = State.from_core_json(programme.head) if programme.head is not None else State()
     rules: Rules | None = state.rules
     return rules.stages if rules else ()
 
 
-def _title(stages: Sequence[StagePrediction]) -> str:
+def finding(stages: Sequence[StagePrediction]) -> str:
     """The finding about the stage that matters now: the open one, else the next."""
     shown = next((stage for stage in stages if stage.phase is Phase.OPEN), None)
     shown = shown or next((stage for stage in stages if stage.phase is Phase.FUTURE), None)
     if shown is None:
-        return "各阶段都已经结束"
+        return _("各阶段都已经结束")
     name = stage_name(shown.number)
     if shown.ran_out_at is not None:
-        return f"{name}的名额 {moment(shown.ran_out_at)} 用完了"
+        return _("%(stage)s的名额 %(at)s 用完了", stage=name, at=moment(shown.ran_out_at))
     if shown.forecast is None:
-        return f"{name}还没有人办完，推算不了"
+        return _("%(stage)s还没有人办完，推算不了", stage=name)
     if shown.forecast.likely is None:
-        return f"照最近的速度，{name}的名额到截止也用不完"
-    return f"照最近的速度，{name}的名额 {day(shown.forecast.likely)}前后用完"
+        return _("照最近的速度，%(stage)s的名额到截止也用不完", stage=name)
+    return _("照最近的速度，%(stage)s的名额 %(day)s前后用完", stage=name, day=day(shown.forecast.likely))
 
 
 def _chart(found: ProgrammeForecast, stages: Sequence[StageRules], width: int, kind: str) -> Chart:
@@ -165,27 +146,29 @@ def _row(
 
 def _words(told: StagePrediction) -> str:
     if told.ran_out_at is not None:
-        return f"{moment(told.ran_out_at)} 用完"
+        return _("%(at)s 用完", at=moment(told.ran_out_at))
     if told.phase in (Phase.CLOSED, Phase.SETTLED):
-        return "截止时还有名额"
+        return _("截止时还有名额")
+    left = count(told.places_left)
     if told.forecast is None:
-        return f"还有 {count(told.places_left)} 个名额"
+        return _("还有 %(n)s 个名额", n=left)
     if told.forecast.earliest is None:
-        return f"还有 {count(told.places_left)} 个名额，到截止用不完"
+        return _("还有 %(n)s 个名额，到截止用不完", n=left)
+    first = day(told.forecast.earliest)
     if told.forecast.latest is None:
-        return f"最早 {day(told.forecast.earliest)}用完，也可能用不完"
-    first, last = day(told.forecast.earliest), day(told.forecast.latest)
-    return f"{first}用完" if first == last else f"{first}—{last}用完"
+        return _("最早 %(day)s用完，也可能用不完", day=first)
+    last = day(told.forecast.latest)
+    return _("%(day)s用完", day=first) if first == last else _("%(first)s—%(last)s用完", first=first, last=last)
 
 
 def _told(told: StagePrediction) -> tuple[str, str, str, str, str, str]:
     guess = told.forecast
 
     def shown(instant: datetime | None) -> str:
-        return moment(instant) if instant is not None else "到截止用不完"
+        return moment(instant) if instant is not None else _("到截止用不完")
 
     if told.ran_out_at is not None:
-        return stage_name(told.number), "0", moment(told.ran_out_at), "已经用完", "已经用完", "—"
+        return stage_name(told.number), "0", moment(told.ran_out_at), _("已经用完"), _("已经用完"), "—"
     if guess is None:
         return stage_name(told.number), count(told.places_left), "—", "—", "—", "—"
     chance = f"{guess.share * 100:.0f}%"

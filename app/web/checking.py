@@ -9,8 +9,9 @@ from typing import Literal
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.web.language import _
 from app.web.stage_card import next_stage
-from app.web.wording import local, yuan
+from app.web.wording import count, full_day, local, money
 from registry.filings import FiledBike, clean_plate, get_filed_bike
 from registry.trade_ins import TradeIn
 from subsidy.eligibility import years_before
@@ -21,11 +22,15 @@ from subsidy.rules import Rules
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing looked at: ``yes`` holds, ``no`` breaks a rule, ``later`` is looked at in the shop."""
+    """One thing looked at: ``yes`` holds, ``no`` breaks a rule, ``later`` is looked at in the shop.
+
+    ``remedy`` says what can be done about a broken rule.
+    """
 
     kind: Literal["yes", "no", "later"]
     title: str
     text: str
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,20 +55,20 @@ def check_bike(*, session: Session, plate_no: str, live: LiveState | None, now: 
         return Answer(
             plate_no=bike.plate_no,
             eligible=False,
-            title="这辆车领不了补贴",
+            title=_("这辆车领不了补贴"),
             because=broken[0].text,
             checks=(*broken, *(check for check in checks if check.kind == "yes")),
-            remedy="觉得查到的情况不对，请带身份证和旧车的凭证到代办点，或者拨打 12345 反映。",
+            remedy=_("觉得查到的情况不对，请带身份证和旧车的凭证到代办点，或者拨打 12345 反映。"),
         )
     later = Check(
         kind="later",
-        title="到店里再核对三样",
-        text="号牌在交警系统里是不是正常；是不是您本人的；车架、电机、电池是不是都在。",
+        title=_("到店里再核对三样"),
+        text=_("号牌在交警系统里是不是正常；是不是您本人的；车架、电机、电池是不是都在。"),
     )
     return Answer(
         plate_no=bike.plate_no,
         eligible=True,
-        title="这辆车可以换",
+        title=_("这辆车可以换"),
         because=_promise(live),
         checks=(*checks, later),
         remedy="",
@@ -84,23 +89,41 @@ def _rules(session: Session, live: LiveState | None) -> Rules | None:
 
 
 def _filing(bike: FiledBike, rules: Rules | None, now: datetime) -> list[Check]:
-    filed = f"{bike.filed_on.year} 年 {bike.filed_on.month} 月 {bike.filed_on.day} 日备案"
+    filed = full_day(bike.filed_on)
     if rules is None:
-        return [Check(kind="yes", title="在备案名单内", text=f"{filed}。")]
-    years, cut_off = rules.filing_max_age_years, rules.filing_cut_off
-    checks = []
+        return [Check(kind="yes", title=_("在备案名单内"), text=_("%(day)s备案。", day=filed))]
+    holds = _("%(day)s备案，没有超过 %(years)s 年。", day=filed, years=rules.filing_max_age_years)
+    first = _filed_in_time(bike, rules, now) or Check(kind="yes", title=_("在备案名单内"), text=holds)
+    moved = _kept_since(bike, rules)
+    return [first] if moved is None else [first, moved]
+
+
+def _filed_in_time(bike: FiledBike, rules: Rules, now: datetime) -> Check | None:
+    """Tell a filing too young or too old for the programme."""
+    filed, years, cut_off = full_day(bike.filed_on), rules.filing_max_age_years, rules.filing_cut_off
     if bike.filed_on > cut_off:
-        checks.append(Check(kind="no", title="备案太晚", text=f"{filed}，晚于活动规定的 {cut_off.isoformat()}。"))
+        title = _("备案太晚")
+        why = _("%(day)s备案，晚于活动规定的 %(cut_off)s。", day=filed, cut_off=full_day(cut_off))
     elif bike.filed_on < years_before(local(now).date(), years):
-        checks.append(
-            Check(kind="no", title=f"备案超过 {years} 年", text=f"{filed}，补贴只给备案不超过 {years} 年的旧车。")
-        )
+        title = _("备案超过 %(years)s 年", years=years)
+        why = _("%(day)s备案，补贴只给备案不超过 %(years)s 年的旧车。", day=filed, years=years)
     else:
-        checks.append(Check(kind="yes", title="在备案名单内", text=f"{filed}，没有超过 {years} 年。"))
-    if bike.transferred_on is not None and bike.transferred_on > cut_off:
-        moved = bike.transferred_on.isoformat()
-        checks.append(Check(kind="no", title="过过户", text=f"{moved} 过户，晚于活动规定的 {cut_off.isoformat()}。"))
-    return checks
+        return None
+    remedy = _("备案日期登记错了的，请带身份证和备案的凭证到代办点核对。")
+    return Check(kind="no", title=title, text=why, remedy=remedy)
+
+
+def _kept_since(bike: FiledBike, rules: Rules) -> Check | None:
+    """Tell a change of hands after the cut-off."""
+    if bike.transferred_on is None or bike.transferred_on <= rules.filing_cut_off:
+        return None
+    moved, cut_off = full_day(bike.transferred_on), full_day(rules.filing_cut_off)
+    return Check(
+        kind="no",
+        title=_("过过户"),
+        text=_("%(day)s过户，晚于活动规定的 %(cut_off)s。", day=moved, cut_off=cut_off),
+        remedy=_("没有过过户，或者日期登记错了的，请带身份证到代办点核对。"),
+    )
 
 
 def _not_used(session: Session, bike: FiledBike) -> Check:
@@ -108,19 +131,31 @@ def _not_used(session: Session, bike: FiledBike) -> Check:
         select(TradeIn.state).where(TradeIn.filed_bike_id == bike.id, TradeIn.state != "withdrawn").limit(1)
     )
     if state == "completed":
-        return Check(kind="no", title="已经换过", text="这辆车已经办完淘汰置换，一辆旧车只能换一次。")
+        return Check(
+            kind="no",
+            title=_("已经换过"),
+            text=_("这辆车已经办完淘汰置换，一辆旧车只能换一次。"),
+            remedy=_("是您换的，登录「我的换新」看序号和补贴。"),
+        )
     if state is not None:
-        return Check(kind="no", title="正在办", text="这辆车正在一家代办点办淘汰置换。")
-    return Check(kind="yes", title="没有换过", text="这辆车没有办过淘汰置换。")
+        return Check(
+            kind="no",
+            title=_("正在办"),
+            text=_("这辆车正在一家代办点办淘汰置换。"),
+            remedy=_("是您在办的，登录「我的换新」看办到哪一步。"),
+        )
+    return Check(kind="yes", title=_("没有换过"), text=_("这辆车没有办过淘汰置换。"))
 
 
 def _promise(live: LiveState | None) -> str:
     if live is None or live.ended:
-        return "现在没有补贴活动，换新车没有补贴。"
+        return _("现在没有补贴活动，换新车没有补贴。")
     stage = live.current_stage
     if stage is not None and stage.places_left and not live.paused:
-        return f"现在办完，补 {yuan(stage.amount_fen)} 元。名额还剩 {stage.places_left:,} 个。"
+        return _(
+            "现在办完，补 %(money)s。名额还剩 %(n)s 个。", money=money(stage.amount_fen), n=count(stage.places_left)
+        )
     following = next_stage(live)
     if following is None:
-        return "现在名额已满，办完的按序号排队，有名额退出来才补。"
-    return f"现在办完先取得序号，下一阶段开始后按序号补，每辆 {yuan(following.amount_fen)} 元。"
+        return _("现在名额已满，办完的按序号排队，有名额退出来才补。")
+    return _("现在办完先取得序号，下一阶段开始后按序号补，每辆 %(money)s。", money=money(following.amount_fen))

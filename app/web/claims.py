@@ -2,53 +2,80 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import Any
 
 from flask import abort, flash, redirect, render_template, request, url_for
-from sqlalchemy import func, select
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.access import STAFF, requires
-from app.context import keyring, settings
+from app.auth import caller
+from app.context import business_now, keyring, settings
 from app.db import db
 from app.web.blueprint import asked_before, web
 from app.web.board import steady
-from app.web.board_figures import claims_page
+from app.web.board_breakdown import crumbs, running
+from app.web.board_claims import claims_page, counts_by_state, row_standing
+from app.web.board_filter import STATES, ClaimFilter, read_filter
 from app.web.claim_evidence import decisions_of, events_of, postings_of, rules_of
 from app.web.desk_claim_offers import DEED_FIELDS, deeds_of
 from app.web.forms import Form
+from app.web.language import _, _l
 from app.web.progress import steps_of, who_acts
-from app.web.trade_in_record import read_record
+from app.web.standing import standing
+from app.web.trade_in_record import Record, read_record
 from registry.trade_ins import TradeIn
-from subsidy.claims import CLAIM_WORDS, Claim
-from subsidy.payouts import ATTEMPT, problem_words
-from subsidy.programme import ProgrammeNotFound, current_programme
+from registry.unmasking import MAY_UNMASK
+from subsidy.claims import Claim
+from subsidy.payouts import PROBLEM_WORDS
 
 A_PAGE = 50
+EXPORT_FIELDS = ("kind", "reason", "names")
+KINDS = {"xlsx": _l("Excel 表格"), "csv": _l("CSV 文本")}
+ATTEMPTS = {"sent": _l("已交银行"), "unknown": _l("银行未答复"), "settled": _l("已到账"), "rejected": _l("银行已退回")}
+PROBLEMS = {
+    "unknown_wallet": _l("银行查不到这个钱包"),
+    "name_mismatch": _l("钱包的实名和车主姓名不一致"),
+    "frozen": _l("钱包被冻结了"),
+    "tier_limit": _l("超过了钱包的收款限额"),
+    "wallet_full": _l("钱包余额已满，收不下了"),
+    "wallet_closed": _l("钱包已经注销"),
+}
+assert PROBLEMS.keys() == PROBLEM_WORDS.keys(), "every word of the bank's has its place here"
 
 
 @web.get("/board/claims")
 @requires(*STAFF)
 def claims() -> str:
-    """The claims, newest position first, of one state where it is chosen."""
-    chosen = request.args.get("state", "")
-    if chosen and chosen not in CLAIM_WORDS:
-        abort(404)
+    """The claims within the filter, newest position first; and the form that exports them."""
+    return show_claims(Form(fields=EXPORT_FIELDS))
+
+
+def show_claims(export: Form) -> str:
+    """Return the list of claims; ``export`` is the form of the export that was refused on it, empty where none was."""
+    chosen, form = read_filter()
     steady()
-    programme_id = _programme_id()
+    programme = running()
+    programme_id = programme.id if programme is not None else 0
     rows = claims_page(
-        session=db.session(),
-        programme_id=programme_id,
-        state=chosen or None,
-        before=asked_before(),
-        limit=A_PAGE + 1,
+        session=db.session(), programme_id=programme_id, chosen=chosen, before=asked_before(), limit=A_PAGE + 1
     )
+    older = rows[A_PAGE - 1].position if len(rows) > A_PAGE else None
     return render_template(
         "claims.html",
-        tabs=_tabs(programme_id),
+        form=form,
+        export=export,
+        kinds=KINDS.items(),
+        may_unmask=caller().role in MAY_UNMASK,
         chosen=chosen,
+        narrowed=chosen.words(),
+        tabs=_tabs(programme_id, chosen),
+        crumbs=crumbs(programme, chosen),
         rows=rows[:A_PAGE],
-        older=rows[A_PAGE - 1].position if len(rows) > A_PAGE else None,
+        row_standing=row_standing,
+        older=url_for("web.claims", **chosen.query(), before=older) if older is not None else None,
+        as_of=business_now(),
     )
 
 
@@ -56,11 +83,12 @@ def claims() -> str:
 @requires(*STAFF)
 def find_claim() -> AnyResponse:
     """Go to the claim with the position that was typed; back to the list with a sentence where there is none."""
-    typed = request.args.get("position", "").replace(",", "").replace("，", "").strip()
+    # Thousands are parted by a comma, a Chinese keyboard's is the wide one.
+    typed = re.sub(r"[,\uff0c\s]", "", request.args.get("position", ""))
     if not typed.isdecimal() or len(typed) > 12:
-        flash("序号是一个数字，例如 42。", "stopped")
+        flash(_("序号是一个数字，例如 42。"), "stopped")
     elif db.session.get(Claim, (_programme_id(), int(typed))) is None:
-        flash(f"没有序号 {int(typed):,} 的申领。", "stopped")
+        flash(_("没有序号 %(n)s 的申领。", n=f"{int(typed):,}"), "stopped")
     else:
         return redirect(url_for("web.claim", position=int(typed)), 303)
     return redirect(url_for("web.claims"), 303)
@@ -93,25 +121,52 @@ def show_claim(position: int, form: Form) -> str:
         events=events_of(session=db.session(), record=record, to_business=clock.business),
         steps=steps_of(record),
         now=who_acts(record, "bureau"),
-        attempt_words=ATTEMPT.words,
-        problem_words=problem_words,
+        crumbs=_way_to(claim, record),
+        standing_tag=_standing(claim, record),
+        attempt_words=ATTEMPTS,
+        problem_words=lambda problem: PROBLEMS.get(problem, _("银行没有受理")),
         form=form,
         deeds=deeds_of(record),
     )
 
 
 def _programme_id() -> int:
-    try:
-        return current_programme(session=db.session()).id
-    except ProgrammeNotFound:
-        return 0
+    programme = running()
+    return 0 if programme is None else programme.id
 
 
-def _tabs(programme_id: int) -> list[dict[str, Any]]:
-    counted = dict(
-        db.session.execute(
-            select(Claim.state, func.count()).where(Claim.programme_id == programme_id).group_by(Claim.state)
-        ).all()
+def _way_to(claim: Claim, record: Record) -> list[tuple[str, str]]:
+    chosen = ClaimFilter(
+        stage=claim.stage_no, sub_district=record.dealer.sub_district, point=record.dealer.point_no or None
     )
-    tabs = [{"key": "", "word": "全部", "number": sum(counted.values())}]
-    return tabs + [{"key": key, "word": word, "number": counted.get(key, 0)} for key, word in CLAIM_WORDS.items()]
+    return crumbs(running(), chosen)
+
+
+def _standing(claim: Claim, record: Record) -> tuple[str, str]:
+    """The claim's tag. One that staff hold waits for the bureau, one with a fault for whoever corrects it."""
+    if claim.state == "held":
+        return "wait", _("等更正，名额保留") if record.faults else _("扣下核对，名额保留")
+    return standing(claim.state, record.payout.state if record.payout else None)
+
+
+def _tabs(programme_id: int, chosen: ClaimFilter) -> list[dict[str, Any]]:
+    """One tab a state with its count within the rest of the filter, and the one of all of them."""
+    wider = replace(chosen, state=None)
+    counted = counts_by_state(session=db.session(), programme_id=programme_id, chosen=wider)
+    tabs = [
+        {
+            "key": None,
+            "word": _("全部"),
+            "number": sum(counted.values()),
+            "path": url_for("web.claims", **wider.query()),
+        }
+    ]
+    return tabs + [
+        {
+            "key": key,
+            "word": word,
+            "number": counted.get(key, 0),
+            "path": url_for("web.claims", **wider.query(state=key)),
+        }
+        for key, word in STATES.items()
+    ]

@@ -11,6 +11,7 @@ from app.auth import caller
 from app.context import keyring, reach_of, settings
 from app.db import db
 from app.web.forms import Form
+from app.web.language import _, _l, in_english
 from app.web.trade_in_record import PHOTO_WORDS, Record
 from registry.people import Person, open_name
 from subsidy.correction_fields import Given
@@ -19,10 +20,10 @@ from subsidy.faults import FAULTS, PHOTO
 
 PHOTO_FIELD = "photo:"
 LABELS = {
-    "vehicle_code": ("整车编码", "照车架或合格证上的 15 位编码，一位一位对着填。", 24),
-    "certificate_no": ("合格证编号", "照合格证上的编号填。", 40),
-    "battery_code": ("电池编码", "照电池标签上的编码填。", 60),
-    "owner_name": ("车主姓名", "照身份证上的写法填，生僻字、间隔号也要一样。", 64),
+    "vehicle_code": (_l("整车编码"), _l("照车架或合格证上的 15 位编码，一位一位对着填。"), 24),
+    "certificate_no": (_l("合格证编号"), _l("照合格证上的编号填。"), 40),
+    "battery_code": (_l("电池编码"), _l("照电池标签上的编码填。"), 60),
+    "owner_name": (_l("车主姓名"), _l("照身份证上的写法填，生僻字、间隔号也要一样。"), 64),
 }
 
 
@@ -64,11 +65,11 @@ def wrong_fields(record: Record, *, reader: Literal["owner", "point"]) -> list[W
         found.append(
             WrongField(
                 name=fault.field,
-                label=label,
-                hint=hint,
+                label=str(label),
+                hint=str(hint),
                 typed=typed,
-                wrong=f"{words.zh}。",
-                remedy=f"{words.remedy_zh}。",
+                wrong=_("%(what)s。", what=words.en if in_english() else words.zh),
+                remedy=_("%(what)s。", what=words.remedy_en if in_english() else words.remedy_zh),
                 longest=longest,
             )
         )
@@ -78,7 +79,7 @@ def wrong_fields(record: Record, *, reader: Literal["owner", "point"]) -> list[W
 def wrong_photos(record: Record) -> list[WrongPhoto]:
     """Return the photos that cannot be read."""
     kinds = [fault.field.removeprefix(PHOTO_FIELD) for fault in record.faults if fault.code == PHOTO]
-    return [WrongPhoto(kind=kind, label=PHOTO_WORDS[kind]) for kind in kinds]
+    return [WrongPhoto(kind=kind, label=str(PHOTO_WORDS[kind])) for kind in kinds]
 
 
 def correction_form(record: Record, *, reader: Literal["owner", "point"]) -> Form:
@@ -97,7 +98,7 @@ def sent_correction() -> Form:
 def correct(record: Record, form: Form) -> str:
     """Correct the claim with what was typed; return what to say afterwards. Raises as ``correct_claim``."""
     for name in form.fields:
-        form.text(name, f"还没有填{LABELS[name][0]}。", longest=LABELS[name][2])
+        form.text(name, _("还没有填%(what)s。", what=LABELS[name][0]), longest=LABELS[name][2])
     form.check()
     account = caller()
     standing = correct_claim(
@@ -110,6 +111,6 @@ def correct(record: Record, form: Form) -> str:
         actor=account.actor,
     )
     return {
-        "awarded": "更正好了，补贴定下来了，序号没有变。",
-        "waiting": "更正好了，按原来的序号排着。",
-    }.get(standing.claim.state, "更正收到了，结果写在下面。")
+        "awarded": _("更正好了，补贴定下来了，序号没有变。"),
+        "waiting": _("更正好了，按原来的序号排着。"),
+    }.get(standing.claim.state, _("更正收到了，结果写在下面。"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 from flask import flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
@@ -16,18 +17,21 @@ from app.errors import status_of
 from app.schemas.dealers import SHORTEST_PASSWORD
 from app.web.answering import Answer, sent_file, take_form
 from app.web.blueprint import web
+from app.web.dealer_words import APPLICATION_WORDS, WayStep, way_of
 from app.web.forms import Form
+from app.web.language import _, _l
 from registry.base import Refusal
 from registry.dealer_applications import (
-    APPLICATION,
     PURPOSE,
     ApplicationForm,
+    DealerApplication,
     apply_as_dealer,
     get_application,
 )
 from registry.dealer_hours import Span, read_hours
 from registry.dealer_staff import PURPOSE as PASSWORD_PURPOSE
 from registry.dealer_staff import set_password_by_code
+from registry.dealer_steps import steps_of
 from registry.dealers import Dealer
 from registry.one_time_codes import Asker, send_code
 
@@ -35,14 +39,14 @@ TYPED = ("name", "credit_code", "sub_district", "address", "phone", "opening_hou
 FIELDS = (*TYPED, "licence_photo", "code")
 PASSWORD_FIELDS = ("login", "mobile", "code", "password")
 MISSING = {
-    "name": "还没有填店名。",
-    "credit_code": "还没有填统一社会信用代码。",
-    "sub_district": "还没有填街道。",
-    "address": "还没有填地址。",
-    "phone": "还没有填店铺电话。",
-    "opening_hours": "还没有填营业时间。",
-    "representative": "还没有填法定代表人。",
-    "mobile": "还没有填手机号码。",
+    "name": _l("还没有填店名。"),
+    "credit_code": _l("还没有填统一社会信用代码。"),
+    "sub_district": _l("还没有填街道。"),
+    "address": _l("还没有填地址。"),
+    "phone": _l("还没有填店铺电话。"),
+    "opening_hours": _l("还没有填营业时间。"),
+    "representative": _l("还没有填法定代表人。"),
+    "mobile": _l("还没有填手机号码。"),
 }
 STATE_TAGS = {"waiting": "wait", "accepted": "done", "refused": "stop"}
 
@@ -51,7 +55,7 @@ STATE_TAGS = {"waiting": "wait", "accepted": "done", "refused": "stop"}
 @public
 def ask_to_apply() -> str:
     """The form of an application."""
-    return _apply_page(Form(fields=FIELDS, values={"opening_hours": "每天 08:30-18:00"}), asked=False)
+    return _apply_page(Form(fields=FIELDS, values={"opening_hours": _("每天 08:30-18:00")}), asked=False)
 
 
 @web.post("/dealers/apply", endpoint="take_application")
@@ -67,7 +71,7 @@ def take_application() -> Answer:
     def work() -> str:
         spans = _typed(form)
         if not form.value("code"):
-            form.blame("code", "还没有填验证码。")
+            form.blame("code", _("还没有填验证码。"))
         form.check()
         plain = {name: form.value(name) for name in TYPED if name != "opening_hours"}
         application = apply_as_dealer(
@@ -78,7 +82,7 @@ def take_application() -> Answer:
             now=business_now(),
             real_now=real(),
         )
-        flash("申请交上去了，请记下受理编号。")
+        flash(_("申请交上去了，请记下受理编号。"))
         return url_for("web.dealer_application", reference=application.reference)
 
     files = hashlib.sha256(photo).digest()
@@ -94,7 +98,7 @@ def find_application() -> Response | tuple[str, int] | str:
         return render_template("dealer_application.html", form=form, application=None)
     try:
         if not form.value("reference"):
-            form.blame("reference", "还没有填受理编号。")
+            form.blame("reference", _("还没有填受理编号。"))
         else:
             found = get_application(session=db.session(), reference=form.value("reference"))
             return redirect(url_for("web.dealer_application", reference=found.reference), 303)
@@ -108,12 +112,14 @@ def find_application() -> Response | tuple[str, int] | str:
 def show_application(reference: str) -> str:
     """Where one application stands, and what comes next."""
     application = get_application(session=db.session(), reference=reference)
+    dealer = db.session.get_one(Dealer, application.dealer_id)
     return render_template(
         "dealer_application.html",
         form=Form(fields=("reference",)),
         application=application,
-        dealer=db.session.get_one(Dealer, application.dealer_id),
-        state_zh=APPLICATION.words[application.state],
+        dealer=dealer,
+        state_word=APPLICATION_WORDS[application.state],
+        way=_way(application, dealer),
         tag=STATE_TAGS[application.state],
     )
 
@@ -138,11 +144,11 @@ def take_password() -> Answer:
         return _answer_code(form, purpose=PASSWORD_PURPOSE, needed=("mobile",))
 
     def work() -> str:
-        form.text("login", "还没有填登录名。", longest=40)
-        form.text("mobile", "还没有填手机号码。", longest=30)
-        form.text("code", "还没有填验证码。", longest=12)
+        form.text("login", _("还没有填登录名。"), longest=40)
+        form.text("mobile", _("还没有填手机号码。"), longest=30)
+        form.text("code", _("还没有填验证码。"), longest=12)
         if len(password) < SHORTEST_PASSWORD:
-            form.blame("password", f"密码至少 {SHORTEST_PASSWORD} 个字。" if password else "还没有填密码。")
+            form.blame("password", _("密码至少 %(n)s 个字。", n=SHORTEST_PASSWORD) if password else _("还没有填密码。"))
         form.check()
         account = set_password_by_code(
             session=db.session(),
@@ -153,7 +159,7 @@ def take_password() -> Answer:
             password_hash=hash_password(password),
             real_now=real(),
         )
-        flash(f"密码设好了，用登录名 {account.login} 登录。")
+        flash(_("密码设好了，用登录名 %(login)s 登录。", login=account.login))
         return url_for("web.sign_in")
 
     return take_form(
@@ -164,10 +170,19 @@ def take_password() -> Answer:
     )
 
 
+def _way(application: DealerApplication, dealer: Dealer) -> list[WayStep]:
+    """The way from this application on; one that was refused ends with the decision."""
+    if application.state == "refused":
+        submitted = WayStep(title=_("交了申请"), who="you", done=True, now=False, at=application.submitted_at)
+        return [submitted, WayStep(title=_("局里审核"), who="wait", done=True, now=False, at=application.decided_at)]
+    first, *others = way_of(dealer, steps_of(session=db.session(), dealer_id=dealer.id))
+    return [replace(first, at=application.submitted_at), *others]
+
+
 def _typed(form: Form) -> tuple[Span, ...]:
     """Blame every field left empty; return the opening hours as typed."""
     for name in TYPED:
-        form.text(name, MISSING[name])
+        form.text(name, str(MISSING[name]))
     try:
         return read_hours(form.value("opening_hours")) if form.value("opening_hours") else ()
     except Refusal as refusal:
@@ -182,7 +197,7 @@ def _answer_code(form: Form, *, purpose: str, needed: tuple[str, ...]) -> Answer
         _typed(form)
     else:
         for name in needed:
-            form.text(name, MISSING[name])
+            form.text(name, str(MISSING[name]))
     if form.errors:
         return page(form.renewed(), asked=False), 422
     try:

@@ -6,13 +6,26 @@ from dataclasses import dataclass
 
 from app.context import settings
 from app.demo import DEMO_ACCOUNTS, READY_OWNER, DemoOwner
+from app.web.language import in_english
+
+# In the order of DEMO_ACCOUNTS.
+ROLES_EN = (
+    "Owner, old bike ready to trade in",
+    "Owner, trade-in done",
+    "Trade-in point",
+    "Operator",
+    "Reviewer",
+    "Finance",
+    "Auditor",
+    "Administrator",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoAccount:
-    """One account to look around with."""
+    """One account to look around with; ``role`` in the reader's language."""
 
-    role_zh: str
+    role: str
     login: str
     password: str
 
@@ -26,4 +39,8 @@ def demo_accounts() -> list[DemoAccount]:
     """Return the demo's accounts; none outside demo mode."""
     if settings().mode != "demo":
         return []
-    return [DemoAccount(role_zh=row[0], login=row[1], password=row[2]) for row in DEMO_ACCOUNTS]
+    english = in_english()
+    return [
+        DemoAccount(role=role_en if english else row[0], login=row[1], password=row[2])
+        for row, role_en in zip(DEMO_ACCOUNTS, ROLES_EN, strict=True)
+    ]

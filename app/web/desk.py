@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flask import render_template, url_for
+from flask_babel.speaklater import LazyString
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -12,9 +13,12 @@ from app.access import STAFF, requires
 from app.auth import caller
 from app.db import db
 from app.web.blueprint import web
+from app.web.desk_words import listed
+from app.web.language import _, _l
 from app.web.remembered import remembered
 from registry.cases import Case
 from registry.dealer_applications import DealerApplication
+from registry.dealer_commitments import CommitmentVersion
 from registry.dealer_licences import DealerRevocation
 from registry.dealers import Dealer
 from registry.trade_ins import EVERYBODYS
@@ -28,7 +32,7 @@ from subsidy.returns import ReturnCase
 from subsidy.statement_lines import StatementRow, Verdict
 
 SNAPSHOT = "mapai.desk_counts"
-ROLE_WORDS = {"operator": "受理员", "reviewer": "复核员", "finance": "财务"}
+ROLE_WORDS = {"operator": _l("受理员"), "reviewer": _l("复核员"), "finance": _l("财务")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +40,8 @@ class Queue:
     """One work queue: where it is worked (``endpoint``, of one ``state`` where that is named) and by which roles."""
 
     key: str
-    title: str
-    line: str
+    title: LazyString
+    line: LazyString
     roles: tuple[str, ...]
     endpoint: str
     state: str | None = None
@@ -50,24 +54,49 @@ class Queue:
 
 # In the order in which they block others: money first, then people who wait, then the rest.
 QUEUES = (
-    Queue("batches", "付款批次等批准", "批准了才付钱。", ("finance", "reviewer"), "web.batches"),
-    Queue("owed", "要付的钱还没有编成批次", "编成批次，财务才能批准。", ("operator", "finance"), "web.batches"),
-    Queue("changes", "活动变更等批准", "新规则、暂停和恢复，批准了才生效。", ("reviewer",), "web.programme"),
-    Queue("overrules", "改判建议等决定", "由提出人以外的复核员决定。", ("reviewer",), "web.overrules"),
-    Queue("appeals", "申诉等答复", "有期限，到期日在里面。", ("operator",), "web.appeals"),
+    Queue("batches", _l("付款批次等批准"), _l("批准了才付钱。"), ("finance", "reviewer"), "web.batches"),
+    Queue("owed", _l("要付的钱还没有编成批次"), _l("编成批次，财务才能批准。"), ("operator", "finance"), "web.batches"),
+    Queue("changes", _l("活动变更等批准"), _l("新规则、暂停和恢复，批准了才生效。"), ("reviewer",), "web.programme"),
+    Queue("overrules", _l("改判建议等决定"), _l("由提出人以外的复核员决定。"), ("reviewer",), "web.overrules"),
+    Queue("appeals", _l("申诉等答复"), _l("有期限，到期日在里面。"), ("operator",), "web.appeals"),
     Queue(
-        "holds", "扣下核对的申领", "核对完了放行，由扣下的人以外的人办。", ("operator", "reviewer"), "web.held_claims"
+        "holds",
+        _l("扣下核对的申领"),
+        _l("核对完了放行，由扣下的人以外的人办。"),
+        ("operator", "reviewer"),
+        "web.held_claims",
     ),
-    Queue("corrections", "等更正的申领", "等车主或者代办点改，名额留着。", (), "web.held_claims"),
-    Queue("returns", "退回等决定", "由提出人以外的复核员决定。", ("reviewer",), "web.returns"),
-    Queue("repayments", "等车主退款", "退款到了，由财务记下来。", ("finance",), "web.returns", "demanded"),
-    Queue("applications", "商户申请等审核", "写明通过或者不通过的理由。", ("operator",), "web.applications"),
-    Queue("enrolments", "培训合格，等开通", "由受理员开通置换功能。", ("operator",), "web.dealers", "trained"),
-    Queue("licences", "已开通，等授牌", "由开通的人以外的复核员授牌。", ("reviewer",), "web.dealers", "enrolled"),
-    Queue("revocations", "撤销授牌等决定", "由提出人以外的复核员决定。", ("reviewer",), "web.dealers"),
-    Queue("differences", "对账差异没有了结", "查明一条，了结一条。", ("operator", "finance"), "web.statements"),
-    Queue("write_offs", "核销等批准", "由提出人以外的财务或者复核员批准。", ("finance", "reviewer"), "web.statements"),
-    Queue("cases", "其他要人核对的", "机器定不了的，在看板上。", ("operator", "reviewer", "finance"), "web.board"),
+    Queue("corrections", _l("等更正的申领"), _l("等车主或者代办点改，名额留着。"), (), "web.held_claims"),
+    Queue("returns", _l("退回等决定"), _l("由提出人以外的复核员决定。"), ("reviewer",), "web.returns"),
+    Queue("repayments", _l("等车主退款"), _l("退款到了，由财务记下来。"), ("finance",), "web.returns", "demanded"),
+    Queue("applications", _l("商户申请等审核"), _l("写明通过或者不通过的理由。"), ("operator",), "web.applications"),
+    Queue(
+        "enrolments",
+        _l("培训合格，等开通"),
+        _l("由受理员开通置换功能。"),
+        ("operator",),
+        "web.dealers",
+        "trained",
+    ),
+    Queue(
+        "licences", _l("已开通，等授牌"), _l("由开通的人以外的复核员授牌。"), ("reviewer",), "web.dealers", "enrolled"
+    ),
+    Queue("revocations", _l("撤销授牌等决定"), _l("由提出人以外的复核员决定。"), ("reviewer",), "web.dealers"),
+    Queue("frozen", _l("冻结的发放"), _l("银行前后说法不一，凭凭证了结。"), ("finance",), "web.frozen_payouts"),
+    Queue(
+        "commitments", _l("承诺书新版等批准"), _l("批准以后，每家商户都要重新签。"), ("reviewer",), "web.commitments"
+    ),
+    Queue("differences", _l("对账差异没有了结"), _l("查明一条，了结一条。"), ("operator", "finance"), "web.statements"),
+    Queue(
+        "write_offs",
+        _l("核销等批准"),
+        _l("由提出人以外的财务或者复核员批准。"),
+        ("finance", "reviewer"),
+        "web.statements",
+    ),
+    Queue(
+        "cases", _l("其他要人核对的"), _l("机器定不了的，在看板上。"), ("operator", "reviewer", "finance"), "web.board"
+    ),
 )
 
 
@@ -88,7 +117,7 @@ def desk() -> str:
             "queue": queue,
             "number": counted[queue.key],
             "mine": role in queue.roles,
-            "who": "、".join(ROLE_WORDS[one] for one in queue.roles) or "车主、代办点",
+            "who": listed([str(ROLE_WORDS[one]) for one in queue.roles]) or _("车主、代办点"),
         }
         for queue in QUEUES
     ]
@@ -114,9 +143,15 @@ def counts() -> dict[str, int]:
         "returns": _of(ReturnCase.id).where(ReturnCase.state == "proposed"),
         "repayments": _of(ReturnCase.id).where(ReturnCase.state == "demanded"),
         "applications": _of(DealerApplication.id).where(DealerApplication.state == "waiting"),
-        "enrolments": _of(Dealer.id).where(Dealer.state == "trained"),
-        "licences": _of(Dealer.id).where(Dealer.state == "enrolled"),
+        "enrolments": _of(Dealer.id).where(
+            Dealer.state == "trained",
+        ),
+        "licences": _of(Dealer.id).where(
+            Dealer.state == "enrolled",
+        ),
         "revocations": _of(DealerRevocation.id).where(DealerRevocation.decided_at.is_(None)),
+        "frozen": _of(Payout.id).where(Payout.state == "frozen"),
+        "commitments": _of(CommitmentVersion.version).where(CommitmentVersion.approved_at.is_(None)),
         "differences": _of(StatementRow.id).where(*open_line),
         "write_offs": _of(StatementRow.id).where(*open_line, StatementRow.resolution == "write_off"),
         "cases": _of(Case.id).where(Case.closed_at.is_(None)),

@@ -16,6 +16,7 @@ from app.context import business_now
 from app.db import db
 from app.errors import status_of
 from app.web.forms import Form, FormIncomplete
+from app.web.language import _, _l
 from app.web.sending import send_once
 from registry.accounts import Account
 from registry.base import Refusal
@@ -26,14 +27,14 @@ LARGEST_ID = 2**63 - 1
 SHORTEST_REASON = 4
 # What acts without being anybody's account.
 OTHERS = {
-    "scheduler": "系统定时任务",
-    "queue": "队列",
-    "bank": "银行",
-    "partner:plates": "交警云申领",
-    "system": "系统",
-    "applicant": "申请人",
-    "demo": "演示数据",
-    "import": "名单导入",
+    "scheduler": _l("系统定时任务"),
+    "queue": _l("队列"),
+    "bank": _l("银行"),
+    "partner:plates": _l("交警云申领"),
+    "system": _l("系统"),
+    "applicant": _l("申请人"),
+    "demo": _l("演示数据"),
+    "import": _l("名单导入"),
 }
 
 
@@ -75,11 +76,11 @@ def act(form: Form, work: Callable[[], str], show: Callable[[Form], str], **name
     return show(form.renewed()), status
 
 
-def reason_in(form: Form, name: str = "reason", *, missing: str = "还没有写理由。", longest: int = 200) -> str:
+def reason_in(form: Form, name: str = "reason", *, missing: str = "", longest: int = 200) -> str:
     """Return the reason that was typed, of the length the records take; raises FormIncomplete with it and the rest."""
-    typed = form.text(name, missing, longest=longest)
+    typed = form.text(name, missing or _("还没有写理由。"), longest=longest)
     if typed and len(typed) < SHORTEST_REASON:
-        form.blame(name, f"写得太短了，至少 {SHORTEST_REASON} 个字。")
+        form.blame(name, _("写得太短了，至少 %(n)s 个字。", n=SHORTEST_REASON))
     form.check()
     return typed
 
@@ -101,7 +102,7 @@ def names_of(actors: Iterable[str | None]) -> dict[str | None, str]:
     ids = [int(actor.removeprefix("account:")) for actor in wanted if actor.removeprefix("account:").isdecimal()]
     rows = db.session.execute(select(Account.id, Account.display_name).where(Account.id.in_(ids)))
     known = {f"account:{number}": name for number, name in rows}
-    told: dict[str | None, str] = {actor: known.get(actor) or OTHERS.get(actor, actor) for actor in wanted}
+    told: dict[str | None, str] = {actor: known.get(actor) or str(OTHERS.get(actor, actor)) for actor in wanted}
     return {**told, None: "—"}
 
 

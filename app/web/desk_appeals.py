@@ -15,12 +15,12 @@ from app.context import business_now
 from app.db import db
 from app.web.blueprint import web
 from app.web.desk_acting import act, by_me, done, may, names_of, reason_in, within
-from app.web.desk_overrules import reason_words
+from app.web.desk_words import APPEAL_STATES, CLAIM_STATES, HOLD_REASONS, fault_words, reason_words
 from app.web.forms import Form
+from app.web.language import _
 from app.web.wording import local
 from registry.trade_ins import EVERYBODYS, TradeIn
 from subsidy.appeals import (
-    APPEAL,
     OPEN,
     Appeal,
     AppealPhoto,
@@ -32,10 +32,9 @@ from subsidy.appeals import (
 )
 from subsidy.case_numbers import APPEAL as PREFIX
 from subsidy.case_numbers import clean_case_number
-from subsidy.claims import CLAIM_WORDS, Claim
+from subsidy.claims import Claim
 from subsidy.corrections import waiting_for_correction
-from subsidy.faults import FAULTS
-from subsidy.holds import HOLD_REASONS, ClaimHold
+from subsidy.holds import ClaimHold
 from subsidy.overrules import Overrule
 
 ANSWERS = "operator"
@@ -48,13 +47,13 @@ TAGS = {"granted": "done", "rejected": "stop", "upheld": "wait"}
 def appeals() -> str:
     """The appeals of one state, those due soonest first."""
     state = request.args.get("state", "filed")
-    if state not in APPEAL.words:
+    if state not in APPEAL_STATES:
         abort(404)
     counted = dict(db.session.execute(select(Appeal.state, func.count()).group_by(Appeal.state)).all())
     return render_template(
         "desk_appeals.html",
         rows=list_appeals(session=db.session(), reach=EVERYBODYS, state=state),
-        tabs=[{"key": key, "word": word, "number": counted.get(key, 0)} for key, word in APPEAL.words.items()],
+        tabs=[{"key": key, "word": word, "number": counted.get(key, 0)} for key, word in APPEAL_STATES.items()],
         chosen=state,
         overdue=_overdue,
     )
@@ -88,14 +87,15 @@ def answer(reference: str) -> Response | tuple[str, int]:
 
     def work() -> str:
         number = clean_case_number(reference, prefix=PREFIX)
-        words = reason_in(form, "answer", missing="还没有写答复。", longest=LONGEST)
+        words = reason_in(form, "answer", missing=_("还没有写答复。"), longest=LONGEST)
         if form.value("decision") == "uphold":
             overrule = uphold_appeal(reference=number, answer=words, **by_me())
             return done(
-                "支持这份申诉，改判建议已经提出，请复核员决定。", url_for("web.overrule", reference=overrule.reference)
+                _("支持这份申诉，改判建议已经提出，请复核员决定。"),
+                url_for("web.overrule", reference=overrule.reference),
             )
         reject_appeal(reference=number, answer=words, **by_me())
-        return done("答复了，已经通知车主。", url_for("web.appeal", reference=number))
+        return done(_("答复了，已经通知车主。"), url_for("web.appeal", reference=number))
 
     return act(form, work, lambda form: _appeal(reference, form))
 
@@ -118,7 +118,7 @@ def held_claims() -> str:
         names=names_of([hold.held_by for hold, _ in holds]),
         reasons=HOLD_REASONS,
         corrections=waiting_for_correction(session=db.session(), reach=EVERYBODYS),
-        faults=FAULTS,
+        fault_words=fault_words,
         own=caller().actor,
     )
 
@@ -135,10 +135,10 @@ def _appeal(reference: str, form: Form) -> str:
         appeal=appeal,
         trade_in=session.get_one(TradeIn, appeal.trade_in_id),
         claim=claim,
-        claim_words=CLAIM_WORDS,
+        claim_words=CLAIM_STATES,
         declined_for=reason_words(claim.reason) if claim.state == "declined" else "",
         photos=photos_of(session=session, appeal=appeal),
-        tag=(("you" if may(ANSWERS) else "wait") if waits else TAGS[appeal.state], APPEAL.words[appeal.state]),
+        tag=(("you" if may(ANSWERS) else "wait") if waits else TAGS[appeal.state], APPEAL_STATES[appeal.state]),
         names=names_of([appeal.answered_by]),
         overdue=appeal.state in OPEN and _overdue(appeal.due_on),
         overrule=session.scalar(

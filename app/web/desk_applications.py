@@ -15,15 +15,16 @@ from app.web.blueprint import asked_before, web
 from app.web.desk_acting import act, by_me, done, may, names_of, reason_in
 from app.web.desk_dealers import A_PAGE, counted, people_of
 from app.web.forms import Form
+from app.web.language import _
+from app.web.staff_words import APPLICATION_STATES, DEALER_STATES
 from registry.dealer_applications import (
-    APPLICATION,
     DealerApplication,
     accept_application,
     get_application,
     list_applications,
     refuse_application,
 )
-from registry.dealers import DEALER, Dealer
+from registry.dealers import Dealer
 
 MAY_REVIEW = ("operator",)
 MAY_SEE_LICENCE = ("operator", "reviewer", "auditor")
@@ -35,7 +36,7 @@ TAGS = {"waiting": "wait", "accepted": "done", "refused": "stop"}
 def applications() -> str:
     """The applications of one state, those that wait unless another is chosen."""
     state = request.args.get("state", "waiting")
-    if state not in APPLICATION.words:
+    if state not in APPLICATION_STATES:
         abort(404)
     found = list_applications(session=db.session(), state=state, before_id=asked_before(), limit=A_PAGE + 1)
     page = found[:A_PAGE]
@@ -47,7 +48,7 @@ def applications() -> str:
     return render_template(
         "desk_applications.html",
         rows=[(one, dealers[one.dealer_id]) for one in page],
-        tabs=counted(DealerApplication, APPLICATION.words),
+        tabs=counted(DealerApplication, APPLICATION_STATES),
         chosen=state,
         older=older,
     )
@@ -82,7 +83,7 @@ def accept(reference: str) -> Response | tuple[str, int]:
             password_hash=hash_password(secrets.token_urlsafe()),
             **by_me(),
         )
-        return done("通过了。商户接下来签承诺书、参加培训。", url_for("web.application", reference=reference))
+        return done(_("通过了。商户接下来签承诺书、参加培训。"), url_for("web.application", reference=reference))
 
     return act(form, work, lambda form: _application(reference, form))
 
@@ -94,9 +95,9 @@ def refuse(reference: str) -> Response | tuple[str, int]:
     form = Form.read("reason")
 
     def work() -> str:
-        reason = reason_in(form, missing="还没有写为什么不通过，申请人要看到。")
+        reason = reason_in(form, missing=_("还没有写为什么不通过，申请人要看到。"))
         refuse_application(reference=reference, reason=reason, **by_me())
-        return done("没有通过。申请人凭受理编号能看到理由，改好以后可以再申请。", url_for("web.applications"))
+        return done(_("没有通过。申请人凭受理编号能看到理由，改好以后可以再申请。"), url_for("web.applications"))
 
     return act(form, work, lambda form: _application(reference, form))
 
@@ -109,15 +110,15 @@ def _application(reference: str, form: Form) -> str:
         "desk_application.html",
         form=form,
         application=application,
-        tag=("you" if waits and may(*MAY_REVIEW) else TAGS[application.state], APPLICATION.words[application.state]),
+        tag=("you" if waits and may(*MAY_REVIEW) else TAGS[application.state], APPLICATION_STATES[application.state]),
         dealer=dealer,
         people=people_of(dealer),
         names=names_of([application.decided_by]),
         may_review=waits and may(*MAY_REVIEW),
         may_see_photo=application.licence_sha256 is not None and may(*MAY_SEE_LICENCE),
         rows=[
-            ("商户", DEALER.words["applied"], DEALER.words["accepted"]),
-            ("商户的账号", "没有", f"负责人一个，账号 {application.reference}"),
-            ("代办点编号", "没有", "没有"),
+            (_("商户"), DEALER_STATES["applied"], DEALER_STATES["accepted"]),
+            (_("商户的账号"), _("没有"), _("负责人一个，账号 %(login)s", login=application.reference)),
+            (_("代办点编号"), _("没有"), _("没有")),
         ],
     )

@@ -9,11 +9,15 @@ from typing import Any
 from flask import render_template, request, url_for
 
 from app.access import STAFF, requires
+from app.actors import actor_of
+from app.api.erasures import MAY_RESTORE
 from app.db import db
 from app.web.blueprint import asked_before, web
 from app.web.claim_evidence import DEEDS
-from app.web.desk_acting import names_of
+from app.web.desk_acting import may, names_of
 from app.web.forms import Form
+from app.web.language import _, in_english
+from app.web.staff_words import AUDITED
 from app.web.wording import SHANGHAI
 from registry.audit import find_entries
 from registry.erasure import list_erasures
@@ -30,6 +34,8 @@ def audit() -> str:
     form = Form.read(*FILTERS, source=request.args)
     since, until = _day(form, "from_day"), _day(form, "until_day")
     named = {name: form.value(name) for name in ("actor", "subject", "action") if form.value(name)}
+    if "actor" in named:
+        named["actor"] = actor_of(named["actor"])
     found = find_entries(
         session=db.session(),
         since=_begins(since),
@@ -44,7 +50,7 @@ def audit() -> str:
         "desk_audit.html",
         form=form,
         rows=page,
-        words=DEEDS,
+        words={**AUDITED, **DEEDS},
         names=names_of([row.entry.actor for row in page]),
         older=url_for("web.audit", **asked, before=page[-1].entry.id) if len(found) > A_PAGE else None,
         narrowed=bool(asked),
@@ -59,10 +65,16 @@ def erasures() -> str:
     page = found[:A_PAGE]
     return render_template(
         "desk_erasures.html",
-        rows=[(row, [RETAINED[code].zh for code in row.kept]) for row in page],
+        rows=[(row, [_retained(code) for code in row.kept]) for row in page],
+        may_restore=may(*MAY_RESTORE),
         names=names_of([row.restored_by for row in page]),
         older=url_for("web.erasures", before=page[-1].id) if len(found) > A_PAGE else None,
     )
+
+
+def _retained(code: str) -> str:
+    kept = RETAINED[code]
+    return kept.en if in_english() else kept.zh
 
 
 def _day(form: Form, name: str) -> date | None:
@@ -74,7 +86,7 @@ def _day(form: Form, name: str) -> date | None:
             return date.fromisoformat(typed)
         except ValueError:
             pass
-    form.blame(name, "日期不对。", "写成 2026-06-16 这样。")
+    form.blame(name, _("日期不对。"), _("写成 2026-06-16 这样。"))
     return None
 
 

@@ -15,23 +15,26 @@ from app.context import keyring, settings
 from app.db import db
 from app.web.blueprint import asked_before, web
 from app.web.desk_acting import act, by_me, done, may, names_of, reason_in, within
+from app.web.desk_words import PAYOUT_STATES
 from app.web.forms import Form
-from app.web.wording import count, moment, yuan_exact
+from app.web.language import _, _l, ngettext
+from app.web.staff_words import BATCH_STATES
+from app.web.wording import moment, money_exact
 from subsidy.payment_batches import approve_batch, cancel_batch, cut_batch, find_batch, items_of, list_batches
-from subsidy.payouts import BATCH, PAYOUT, PaymentBatch, Payout
+from subsidy.payouts import BATCH, PaymentBatch, Payout
 
 A_PAGE = 30
 MAY_CUT = ("operator", "finance")
 MAY_APPROVE = ("finance", "reviewer")
 TAGS = {"finished": "done", "released": "wait", "approved": "wait", "short": "stop", "cancelled": ""}
 NEXT = {
-    "cut": "请财务核对总额，然后批准。",
-    "half": "还要另一位财务或者复核员批准一次。",
-    "approved": "正在向运营机构核对资金，够了就自动付款。",
-    "short": "运营机构账户里的钱不够。补足以后自动付款，不用再批准。",
-    "released": "正在付款，现在不用做什么。",
-    "finished": "里面的每一笔都有了结果。",
-    "cancelled": "里面的发放会编入下一个批次。",
+    "cut": _l("请财务核对总额，然后批准。"),
+    "half": _l("还要另一位财务或者复核员批准一次。"),
+    "approved": _l("正在向运营机构核对资金，够了就自动付款。"),
+    "short": _l("运营机构账户里的钱不够。补足以后自动付款，不用再批准。"),
+    "released": _l("正在付款，现在不用做什么。"),
+    "finished": _l("里面的每一笔都有了结果。"),
+    "cancelled": _l("里面的发放会编入下一个批次。"),
 }
 PAYOUT_TAGS = {"settled": "done", "frozen": "stop", "in_flight": "wait"}
 
@@ -50,7 +53,7 @@ def cut() -> Response | tuple[str, int]:
 
     def work() -> str:
         batch = cut_batch(threshold_fen=settings().second_approval_fen, **by_me())
-        return done(f"编好了第 {batch.id} 批，请财务批准。", url_for("web.batch", batch_id=batch.id))
+        return done(_("编好了第 %(number)s 批，请财务批准。", number=batch.id), url_for("web.batch", batch_id=batch.id))
 
     return act(Form.read(), work, _list)
 
@@ -74,7 +77,7 @@ def approve(batch_id: int) -> Response | tuple[str, int]:
         if not re.fullmatch(r"\d{1,15}", total, re.ASCII):
             abort(400)
         approved = approve_batch(batch_id=within(batch_id), total_fen=int(total), role=caller().role, **by_me())
-        words = "批准了，还要另一位再批准一次。" if approved.state == "half" else "批准了，核对资金以后自动付款。"
+        words = _("批准了，还要另一位再批准一次。") if approved.state == "half" else _("批准了，核对资金以后自动付款。")
         return done(words, url_for("web.batch", batch_id=batch_id))
 
     return act(form, work, lambda form: _one(within(batch_id), form))
@@ -87,9 +90,9 @@ def cancel(batch_id: int) -> Response | tuple[str, int]:
     form = Form.read("reason")
 
     def work() -> str:
-        reason = reason_in(form, missing="还没有写为什么取消。")
+        reason = reason_in(form, missing=_("还没有写为什么取消。"))
         cancel_batch(batch_id=within(batch_id), reason=reason, **by_me())
-        return done("取消了，没有付出任何一笔。", url_for("web.batch", batch_id=batch_id))
+        return done(_("取消了，没有付出任何一笔。"), url_for("web.batch", batch_id=batch_id))
 
     return act(form, work, lambda form: _one(within(batch_id), form))
 
@@ -105,12 +108,12 @@ def tag_of(batch: PaymentBatch) -> tuple[str, str]:
     """Return the tag of a batch as this reader sees it: amber where it waits for him."""
     waits_for_me = (batch.state == "cut" and may("finance")) or (batch.state == "half" and may(*MAY_APPROVE))
     tag = ("you" if waits_for_me else "wait") if batch.state in ("cut", "half") else TAGS[batch.state]
-    return tag, BATCH.words[batch.state]
+    return tag, str(BATCH_STATES[batch.state])
 
 
 def _list(form: Form) -> str:
     state = request.args.get("state", "")
-    if state and state not in BATCH.words:
+    if state and state not in BATCH_STATES:
         abort(404)
     found = list_batches(session=db.session(), state=state or None, before=asked_before(), limit=A_PAGE + 1)
     page = found[:A_PAGE]
@@ -121,7 +124,7 @@ def _list(form: Form) -> str:
         batches=[(one, tag_of(one)) for one in page],
         names=names_of([one.cut_by for one in page]),
         older=url_for("web.batches", state=state or None, before=page[-1].id) if len(found) > A_PAGE else None,
-        states=BATCH.words,
+        states=BATCH_STATES,
         chosen=state,
         owed=owed,
         owed_fen=owed_fen,
@@ -146,7 +149,7 @@ def _one(batch_id: int, form: Form) -> str:
         items=items,
         by_amount=sorted(by_amount.items(), reverse=True),
         adds_up=sum(item.amount_fen for item in items) == batch.total_fen,
-        payout_words=PAYOUT.words,
+        payout_words=PAYOUT_STATES,
         payout_tags=PAYOUT_TAGS,
         history=_history(batch, names),
         **_offers(batch),
@@ -160,13 +163,19 @@ def _offers(batch: PaymentBatch) -> dict[str, Any]:
     turn = may("finance") if batch.state == "cut" else may(*MAY_APPROVE)
     rows = [
         (
-            "批次",
-            BATCH.words[batch.state],
-            "待另一位批准" if batch.state == "cut" and batch.needs_second else "可以付款",
+            _("批次"),
+            BATCH_STATES[batch.state],
+            _("待另一位批准") if batch.state == "cut" and batch.needs_second else _("可以付款"),
         ),
-        ("付款", "0 元", f"{yuan_exact(batch.total_fen)} 元，{count(batch.payouts)} 笔"),
-        ("车主的补贴金额", "已经决定", "已经决定"),
-        ("收款钱包", "车主填的", "车主填的"),
+        (
+            _("付款"),
+            _("0 元"),
+            ngettext(
+                "%(money)s，%(num)s 笔", "%(money)s，%(num)s 笔", batch.payouts, money=money_exact(batch.total_fen)
+            ),
+        ),
+        (_("车主的补贴金额"), _("已经决定"), _("已经决定")),
+        (_("收款钱包"), _("车主填的"), _("车主填的")),
     ]
     return {
         "waits": waits,
@@ -179,11 +188,11 @@ def _offers(batch: PaymentBatch) -> dict[str, Any]:
 
 def _history(batch: PaymentBatch, names: dict[str | None, str]) -> list[tuple[str, str]]:
     steps = (
-        (batch.cut_at, f"{names[batch.cut_by]} 编成批次"),
-        (batch.first_at, f"{names[batch.first_by]} 批准"),
-        (batch.second_at, f"{names[batch.second_by]} 第二次批准"),
-        (batch.fund_asked_at, f"运营机构账户里有 {yuan_exact(batch.fund_fen or 0)} 元"),
-        (batch.released_at, "开始付款"),
-        (batch.ended_at, "取消" if batch.state == "cancelled" else "全部有了结果"),
+        (batch.cut_at, _("%(name)s 编成批次", name=names[batch.cut_by])),
+        (batch.first_at, _("%(name)s 批准", name=names[batch.first_by])),
+        (batch.second_at, _("%(name)s 第二次批准", name=names[batch.second_by])),
+        (batch.fund_asked_at, _("运营机构账户里有 %(money)s", money=money_exact(batch.fund_fen or 0))),
+        (batch.released_at, _("开始付款")),
+        (batch.ended_at, _("取消") if batch.state == "cancelled" else _("全部有了结果")),
     )
     return [(moment(at), words) for at, words in steps if at is not None]

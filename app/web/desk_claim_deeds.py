@@ -16,6 +16,7 @@ from app.web.claims import show_claim
 from app.web.desk_acting import act, by_me, done, reason_in, within
 from app.web.desk_claim_offers import DEED_FIELDS
 from app.web.forms import Form
+from app.web.language import _
 from registry.trade_ins import TradeIn
 from subsidy.claims import Claim
 from subsidy.corrections import waive_fault
@@ -34,8 +35,8 @@ def hold(position: int) -> Response | tuple[str, int]:
 
     def work(form: Form, reference: str) -> str:
         if form.value("reason_code") not in HOLD_REASONS:
-            form.blame("reason_code", "还没有选核对什么。")
-        reason = reason_in(form, missing="还没有写要核对的是什么。")
+            form.blame("reason_code", _("还没有选核对什么。"))
+        reason = reason_in(form, missing=_("还没有写要核对的是什么。"))
         hold_claim(
             session=db.session(),
             reference=reference,
@@ -44,7 +45,7 @@ def hold(position: int) -> Response | tuple[str, int]:
             clock=settings().clock,
             actor=caller().actor,
         )
-        return "扣下了。名额和钱留着，核对完由另一个人放行。"
+        return _("扣下了。名额和钱留着，核对完由另一个人放行。")
 
     return _deed(position, work)
 
@@ -55,10 +56,10 @@ def release(position: int) -> Response | tuple[str, int]:
     """Let a held claim go."""
 
     def work(form: Form, reference: str) -> str:
-        reason = reason_in(form, missing="还没有写核对的结果。")
+        reason = reason_in(form, missing=_("还没有写核对的结果。"))
         clock = settings().clock
         release_claim(session=db.session(), reference=reference, reason=reason, clock=clock, actor=caller().actor)
-        return "放行了。"
+        return _("放行了。")
 
     return _deed(position, work)
 
@@ -69,10 +70,10 @@ def waive(position: int) -> Response | tuple[str, int]:
     """Let a claim pass although nothing was corrected."""
 
     def work(form: Form, reference: str) -> str:
-        reason = reason_in(form, missing="还没有写为什么不用更正。")
+        reason = reason_in(form, missing=_("还没有写为什么不用更正。"))
         clock = settings().clock
         waive_fault(session=db.session(), reference=reference, reason=reason, clock=clock, actor=caller().actor)
-        return "放行了，不用更正。"
+        return _("放行了，不用更正。")
 
     return _deed(position, work)
 
@@ -83,9 +84,9 @@ def overrule(position: int) -> Response | tuple[str, int]:
     """Propose that the declined claim be paid."""
 
     def work(form: Form, reference: str) -> str:
-        reason = reason_in(form, missing="还没有写为什么要改判。", longest=LONGEST)
+        reason = reason_in(form, missing=_("还没有写为什么要改判。"), longest=LONGEST)
         propose_overrule(reference=reference, reason=reason, **by_me())
-        return "改判建议提出了，请复核员决定。"
+        return _("改判建议提出了，请复核员决定。")
 
     return _deed(position, work)
 
@@ -97,11 +98,11 @@ def begin_return(position: int) -> Response | tuple[str, int]:
 
     def work(form: Form, reference: str) -> str:
         if form.value("kind") not in KINDS:
-            form.blame("kind", "还没有选退回的原因。")
-        proof_no = form.text("proof_no", "还没有填凭证号。", longest=40)
-        reason = reason_in(form, missing="还没有写出了什么事。", longest=LONGEST)
+            form.blame("kind", _("还没有选退回的原因。"))
+        proof_no = form.text("proof_no", _("还没有填凭证号。"), longest=40)
+        reason = reason_in(form, missing=_("还没有写出了什么事。"), longest=LONGEST)
         open_return(reference=reference, kind=form.value("kind"), reason=reason, proof_no=proof_no, **by_me())
-        return "退回提出了，请复核员决定。"
+        return _("退回提出了，请复核员决定。")
 
     return _deed(position, work)
 

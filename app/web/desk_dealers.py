@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from flask import abort, render_template, request, url_for
+from flask_babel.speaklater import LazyString
 from sqlalchemy import func, select
 from werkzeug.wrappers import Response
 
@@ -17,8 +18,10 @@ from app.context import business_now, keyring, settings
 from app.db import db
 from app.web.blueprint import web
 from app.web.desk_acting import act, by_me, done, may, names_of, reason_in, within
+from app.web.desk_words import Words
 from app.web.forms import Form
-from app.web.wording import count
+from app.web.language import _, _l, ngettext
+from app.web.staff_words import DEALER_STATES
 from registry.dealer_applications import (
     DealerApplication,
 )
@@ -43,18 +46,18 @@ from registry.trade_ins import TradeIn
 A_PAGE = 50
 TAGS = {"licensed": "done", "suspended": "stop", "revoked": "stop", "refused": "stop", "expired": "stop"}
 STEPS = {
-    "apply": "提交申请",
-    "accept": "审核通过",
-    "refuse": "审核未通过",
-    "commit": "签承诺书",
-    "train": "培训考核合格",
-    "enrol": "开通置换功能",
-    "license": "授牌",
-    "renew": "续期",
-    "suspend": "暂停",
-    "restore": "恢复",
-    "expire": "授牌到期",
-    "revoke": "撤销",
+    "apply": _l("提交申请"),
+    "accept": _l("审核通过"),
+    "refuse": _l("审核未通过"),
+    "commit": _l("签承诺书"),
+    "train": _l("培训考核合格"),
+    "enrol": _l("已开通"),
+    "license": _l("已授牌"),
+    "renew": _l("授牌续期"),
+    "suspend": _l("已暂停"),
+    "restore": _l("恢复授牌"),
+    "expire": _l("授牌到期"),
+    "revoke": _l("已撤销"),
 }
 
 
@@ -63,12 +66,12 @@ class Deed:
     """Something staff may do to a dealer now. ``role`` is who may; ``first_step`` what somebody else must have done."""
 
     key: str
-    label: str
-    hint: str
+    label: LazyString
+    hint: LazyString
     roles: tuple[str, ...]
     state_after: str
+    done: LazyString
     with_reason: bool = False
-    done: str = ""
 
 
 DEEDS = {
@@ -76,54 +79,54 @@ DEEDS = {
     for deed in (
         Deed(
             key="enrol",
-            label="开通置换功能",
-            hint="开通以后由复核员授牌，授了牌才能接待车主。",
+            label=_l("开通置换功能"),
+            hint=_l("开通以后由复核员授牌，授了牌才能接待车主。"),
             roles=("operator",),
             state_after="enrolled",
-            done="开通了，请复核员授牌。",
+            done=_l("开通了，请复核员授牌。"),
         ),
         Deed(
             key="license",
-            label="授牌",
-            hint="发下一个代办点编号，马上可以接待车主。开通的人不能授牌。",
+            label=_l("授牌"),
+            hint=_l("发下一个代办点编号，马上可以接待车主。开通的人不能授牌。"),
             roles=("reviewer",),
             state_after="licensed",
-            done="授牌了，现在可以接待车主。",
+            done=_l("授牌了，现在可以接待车主。"),
         ),
         Deed(
             key="renew",
-            label="续期",
-            hint="从到期那天接着算；已经到期的从今天算。",
+            label=_l("授牌续期"),
+            hint=_l("从到期那天接着算；已经到期的从今天算。"),
             roles=("reviewer",),
             state_after="licensed",
-            done="续期了。",
+            done=_l("续期了。"),
         ),
         Deed(
             key="suspend",
-            label="暂停",
-            hint="马上不能登记新的旧车；已经收下的可以办完，也可以转给别的代办点。",
+            label=_l("暂停授牌"),
+            hint=_l("马上不能登记新的旧车；已经收下的可以办完，也可以转给别的代办点。"),
             roles=("operator", "reviewer"),
             state_after="suspended",
             with_reason=True,
-            done="暂停了。",
+            done=_l("暂停了。"),
         ),
         Deed(
             key="restore",
-            label="恢复",
-            hint="马上可以登记新的旧车，授牌的到期日不变。",
+            label=_l("恢复授牌"),
+            hint=_l("马上可以登记新的旧车，授牌的到期日不变。"),
             roles=("reviewer",),
             state_after="licensed",
             with_reason=True,
-            done="恢复了。",
+            done=_l("恢复了。"),
         ),
         Deed(
             key="propose-revocation",
-            label="提出撤销授牌",
-            hint="提出以后什么都不变，要由复核员决定。",
+            label=_l("提出撤销授牌"),
+            hint=_l("提出以后什么都不变，要由复核员决定。"),
             roles=("operator",),
             state_after="revoked",
             with_reason=True,
-            done="提出了，请复核员决定。",
+            done=_l("提出了，请复核员决定。"),
         ),
     )
 }
@@ -134,7 +137,7 @@ DEEDS = {
 def dealers() -> str:
     """The dealers of one state, or all in the order in which they came."""
     state = request.args.get("state", "")
-    if state and state not in DEALER.words:
+    if state and state not in DEALER_STATES:
         abort(404)
     typed = request.args.get("after", "0")
     after_id = int(typed) if re.fullmatch(r"\d{1,18}", typed, re.ASCII) else 0
@@ -143,8 +146,8 @@ def dealers() -> str:
     return render_template(
         "desk_dealers.html",
         rows=[(one, TAGS.get(one.state, "")) for one in page],
-        words=DEALER.words,
-        tabs=[{"key": "", "word": "全部", "number": None}, *counted(Dealer, DEALER.words)],
+        words=DEALER_STATES,
+        tabs=[{"key": "", "word": _("全部"), "number": None}, *counted(Dealer, DEALER_STATES)],
         chosen=state,
         more=url_for("web.dealers", state=state or None, after=page[-1].id) if len(found) > A_PAGE else None,
     )
@@ -214,7 +217,7 @@ def decide(dealer_id: int) -> Response | tuple[str, int]:
     def work() -> str:
         approved = form.value("approved") == "yes"
         decide_revocation(dealer_id=within(dealer_id), approved=approved, **by_me())
-        words = "撤销了，这家不再是代办点。" if approved else "没有撤销，这家照旧。"
+        words = _("撤销了，这家不再是代办点。") if approved else _("没有撤销，这家照旧。")
         return done(words, url_for("web.dealer", dealer_id=dealer_id))
 
     return act(form, work, lambda form: _dealer(within(dealer_id), form))
@@ -227,7 +230,7 @@ def _do(dealer_id: int, key: str, call: Callable[[str], object]) -> Response | t
 
     def work() -> str:
         call(reason_in(form) if deed.with_reason else "")
-        return done(deed.done, url_for("web.dealer", dealer_id=dealer_id))
+        return done(str(deed.done), url_for("web.dealer", dealer_id=dealer_id))
 
     return act(form, work, lambda form: _dealer(within(dealer_id), form))
 
@@ -244,7 +247,7 @@ def _dealer(dealer_id: int, form: Form) -> str:
         "desk_dealer.html",
         form=form,
         dealer=dealer,
-        tag=(TAGS.get(dealer.state, "wait"), DEALER.words[dealer.state]),
+        tag=(TAGS.get(dealer.state, "wait"), DEALER_STATES[dealer.state]),
         people=people_of(dealer),
         signed=signature_of(session=session, dealer_id=dealer.id, version=version) is not None,
         version=version,
@@ -272,18 +275,22 @@ def _deeds(dealer: Dealer, steps: Sequence[DealerStep], *, revoking: bool) -> li
     return offered
 
 
-def _changes(dealer: Dealer) -> list[tuple[str, str, str]]:
+def _changes(dealer: Dealer) -> list[tuple[Any, Any, Any]]:
     """What licensing would change; empty in every other state."""
-    now = DEALER.words[dealer.state]
+    now = DEALER_STATES[dealer.state]
     if dealer.state == "trained":
-        return [("商户", now, DEALER.words["enrolled"]), ("置换功能", "关", "开"), ("代办点编号", "没有", "没有")]
+        return [
+            (_("商户"), now, DEALER_STATES["enrolled"]),
+            (_("置换功能"), _("关"), _("开")),
+            (_("代办点编号"), _("没有"), _("没有")),
+        ]
     if dealer.state == "enrolled":
         days = settings().enrolment.licence_days
         return [
-            ("商户", now, DEALER.words["licensed"]),
-            ("代办点编号", dealer.point_no or "没有", dealer.point_no or "下一个编号"),
-            ("授牌有效期", "没有", f"今天起 {count(days)} 天"),
-            ("登记新的旧车", "不能", "能"),
+            (_("商户"), now, DEALER_STATES["licensed"]),
+            (_("代办点编号"), dealer.point_no or _("没有"), dealer.point_no or _("下一个编号")),
+            (_("授牌有效期"), _("没有"), ngettext("今天起 %(num)s 天", "今天起 %(num)s 天", days)),
+            (_("登记新的旧车"), _("不能"), _("能")),
         ]
     return []
 
@@ -292,17 +299,17 @@ def people_of(dealer: Dealer) -> list[tuple[str, str]]:
     """Return what a dealer said of itself, its people masked."""
     representative = open_representative(dealer=dealer, keyring=keyring())
     return [
-        ("统一社会信用代码", dealer.credit_code),
-        ("街道", dealer.sub_district),
-        ("地址", dealer.address),
-        ("店铺电话", dealer.phone),
-        ("营业时间", dealer.opening_hours),
-        ("法定代表人", mask_name(representative) if representative else "没有登记"),
-        ("签字用的手机", masked_mobile(dealer=dealer, keyring=keyring()) or "没有登记"),
+        (_("统一社会信用代码"), dealer.credit_code),
+        (_("街道"), dealer.sub_district),
+        (_("地址"), dealer.address),
+        (_("店铺电话"), dealer.phone),
+        (_("营业时间"), dealer.opening_hours),
+        (_("法定代表人"), mask_name(representative) if representative else _("没有登记")),
+        (_("签字用的手机"), masked_mobile(dealer=dealer, keyring=keyring()) or _("没有登记")),
     ]
 
 
-def counted(table: type[Dealer] | type[DealerApplication], words: Mapping[str, str]) -> list[dict[str, Any]]:
+def counted(table: type[Dealer] | type[DealerApplication], words: Words) -> list[dict[str, Any]]:
     """Return the states of a table as tabs, each with how many rows it has."""
     rows = db.session.execute(select(table.state, func.count()).group_by(table.state)).all()
     counted: dict[str, int] = dict(rows)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from flask import render_template, url_for
+import re
+
+from flask import make_response, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from app.access import STAFF, requires
@@ -14,6 +16,7 @@ from app.web.blueprint import web
 from app.web.desk_acting import act, by_me, done, may, names_of, reason_in
 from app.web.desk_rules import (
     OF_A_STAGE,
+    SAID,
     Effect,
     difference_rows,
     effect_of,
@@ -23,14 +26,16 @@ from app.web.desk_rules import (
     rule_rows,
     rules_in,
 )
+from app.web.desk_words import CHANGE_STATES
 from app.web.forms import Form
+from app.web.language import _, _l
 from subsidy.live import live_state
-from subsidy.pausing import propose_pause, propose_resumption
+from subsidy.pausing import propose_switch as propose
 from subsidy.programme import Programme, ProgrammeNotFound, current_programme, get_version, list_versions
 from subsidy.programme_change import (
-    CHANGE,
     LONGEST_DECISION_NOTE,
     PAUSE,
+    RESUME,
     VERSION,
     ProgrammeChange,
     approve_change,
@@ -40,14 +45,27 @@ from subsidy.programme_change import (
     refuse_draft,
     withdraw_draft,
 )
-from subsidy.programme_change_draft import check_rules, differences, draft_version, effect_from_now, effect_json
+from subsidy.programme_change_draft import check_rules, differences, draft_version
+from subsidy.programme_change_effect import (
+    EffectRun,
+    RunNotFound,
+    begin_run,
+    effect_from_now,
+    effect_json,
+    get_run,
+    is_reckoned_at_once,
+    run_of_change,
+)
 from subsidy.rules import Rules
 
 DRAFTS, DECIDES = "operator", "reviewer"
-KINDS = {"version": "改规则", "pause": "暂停", "resume": "恢复"}
+KINDS = {"version": _l("改规则"), "pause": _l("暂停"), "resume": _l("恢复")}
 TAGS = {"approved": "done", "refused": "stop", "withdrawn": ""}
 LONGEST_NOTE = 400
-GRACE = {True: "剩下的名额和钱，够付给每一笔已经登记、还没有办完的。", False: "不给已经登记、还没有办完的留钱。"}
+GRACE = {
+    True: _l("剩下的名额和钱，够付给每一笔已经登记、还没有办完的。"),
+    False: _l("不给已经登记、还没有办完的留钱。"),
+}
 
 
 @web.get("/desk/programme")
@@ -64,12 +82,13 @@ def propose_switch() -> Response | tuple[str, int]:
     form = Form.read("reason_zh", "reason_en", "note", "kind")
 
     def work() -> str:
-        reason_zh = form.text("reason_zh", "还没有写告诉公众的理由。", longest=200)
-        reason_en = form.text("reason_en", "还没有写英文的理由。", longest=200)
-        note = reason_in(form, "note", missing="还没有写为什么，批准的人要看。", longest=LONGEST_NOTE)
-        propose = propose_pause if form.value("kind") == PAUSE else propose_resumption
-        change = propose(programme=_current(), reason_zh=reason_zh, reason_en=reason_en, note=note, **by_me())
-        return done("提出了，请复核员批准。批准以前什么都不变。", url_for("web.change", change_no=change.id))
+        reason_zh = form.text("reason_zh", _("还没有写告诉公众的理由。"), longest=200)
+        reason_en = form.text("reason_en", _("还没有写英文的理由。"), longest=200)
+        note = reason_in(form, "note", missing=_("还没有写为什么，批准的人要看。"), longest=LONGEST_NOTE)
+        kind = PAUSE if form.value("kind") == PAUSE else RESUME
+        said = {"reason_zh": reason_zh, "reason_en": reason_en, "note": note}
+        change = propose(programme=_current(), kind=kind, **said, **by_me())
+        return done(_("提出了，请复核员批准。批准以前什么都不变。"), url_for("web.change", change_no=change.id))
 
     return act(form, work, _programme)
 
@@ -77,8 +96,28 @@ def propose_switch() -> Response | tuple[str, int]:
 @web.get("/desk/programme/draft")
 @requires(DRAFTS)
 def draft() -> str:
-    """The form of the rules, filled with those in force."""
-    return _draft(form_of(_in_force(_current())))
+    """The form of the rules, filled with those in force, or with those whose effect is being reckoned (``run``)."""
+    programme = _current()
+    run_id = request.args.get("run", "")
+    if not run_id:
+        return _draft(form_of(_in_force(programme)))
+    run = _run(run_id)
+    form = form_of(Rules.from_json(run.rules))
+    form.values |= run.said
+    return _draft(form, effect=effect_of(run.effect) if run.effect else None, run=run)
+
+
+@web.get("/desk/programme/effects/<run_id>", endpoint="draft_effect")
+@requires(DRAFTS)
+def draft_effect(run_id: str) -> str:
+    """The effect of rules that were only looked at, or that it is still being reckoned: a part of the draft's page."""
+    run = _run(run_id)
+    return render_template(
+        "desk_effect_run.html",
+        run=run,
+        effect=effect_of(run.effect) if run.effect else None,
+        poll=url_for("web.draft_effect", run_id=run.id),
+    )
 
 
 @web.post("/desk/programme/draft", endpoint="send_draft")
@@ -94,7 +133,7 @@ def send_draft() -> Response | tuple[str, int] | str:
     def work() -> str:
         programme = _current()
         rules = rules_in(form, stages=stages, before=before)
-        note = reason_in(form, "note", missing="还没有写为什么要改，批准的人要看。", longest=LONGEST_NOTE)
+        note = reason_in(form, "note", missing=_("还没有写为什么要改，批准的人要看。"), longest=LONGEST_NOTE)
         change = draft_version(
             programme=programme,
             rules=rules,
@@ -103,12 +142,17 @@ def send_draft() -> Response | tuple[str, int] | str:
             grace_reserves={"yes": True, "no": False}.get(form.value("grace")),
             **by_me(),
         )
-        return done("草稿存好了，请复核员批准。批准以前什么都不变。", url_for("web.change", change_no=change.id))
+        return done(_("草稿存好了，请复核员批准。批准以前什么都不变。"), url_for("web.change", change_no=change.id))
 
     def look() -> str:
         rules = rules_in(form, stages=stages, before=before)
         check_rules(rules=rules)
-        effect = effect_from_now(session=db.session(), programme=_current(), rules=rules, now=business_now())
+        programme = _current()
+        if not is_reckoned_at_once(session=db.session(), programme=programme):
+            said = {name: form.value(name) for name in SAID}
+            run = begin_run(programme=programme, rules=rules, said=said, **by_me())
+            return url_for("web.draft", run=run.id)
+        effect = effect_from_now(session=db.session(), programme=programme, rules=rules, now=business_now())
         tried.append(effect_of(effect_json(effect)))
         raise _Looked
 
@@ -131,6 +175,19 @@ def change_page(change_no: str) -> str:
     return _change(change_no, Form(fields=("note",)))
 
 
+@web.get("/desk/programme/changes/<change_no>/effect", endpoint="change_effect")
+@requires(*STAFF)
+def change_effect(change_no: str) -> Response:
+    """Whether a change's effect is there; once it is, the whole page is asked for again, with its buttons."""
+    change = get_change(session=db.session(), programme=_current(), change_id=change_in(change_no))
+    run = run_of_change(session=db.session(), change_id=change.id)
+    poll = url_for("web.change_effect", change_no=change.id)
+    answer = make_response(render_template("desk_effect_run.html", run=run, effect=None, poll=poll))
+    if run is None or not run.is_open:
+        answer.headers["HX-Refresh"] = "true"
+    return answer
+
+
 @web.post("/desk/programme/changes/<change_no>/decision", endpoint="decide_change")
 @requires(DECIDES)
 def decide(change_no: str) -> Response | tuple[str, int]:
@@ -148,10 +205,10 @@ def decide(change_no: str) -> Response | tuple[str, int]:
                 actor=caller().actor,
                 clock=settings().clock,
             )
-            return done("批准了，已经记进队列，从现在起生效。", way_on)
-        note = reason_in(form, "note", missing="不批准的，要写理由。", longest=LONGEST_DECISION_NOTE)
+            return done(_("批准了，已经记进队列，从现在起生效。"), way_on)
+        note = reason_in(form, "note", missing=_("不批准的，要写理由。"), longest=LONGEST_DECISION_NOTE)
         refuse_draft(programme=programme, change_id=number, note=note, **by_me())
-        return done("没有批准，什么都没有变。", way_on)
+        return done(_("没有批准，什么都没有变。"), way_on)
 
     return act(form, work, lambda form: _change(change_no, form))
 
@@ -163,7 +220,7 @@ def withdraw(change_no: str) -> Response | tuple[str, int]:
 
     def work() -> str:
         withdraw_draft(programme=_current(), change_id=change_in(change_no), **by_me())
-        return done("撤回了，什么都没有变。", url_for("web.change", change_no=change_no))
+        return done(_("撤回了，什么都没有变。"), url_for("web.change", change_no=change_no))
 
     return act(Form.read(), work, lambda form: _change(change_no, form))
 
@@ -209,7 +266,7 @@ def _programme(form: Form) -> str:
     )
 
 
-def _draft(form: Form, *, effect: Effect | None = None) -> str:
+def _draft(form: Form, *, effect: Effect | None = None, run: EffectRun | None = None) -> str:
     programme = _current()
     before = _in_force(programme)
     return render_template(
@@ -220,7 +277,16 @@ def _draft(form: Form, *, effect: Effect | None = None) -> str:
         parts=OF_A_STAGE,
         version_no=programme.version_no,
         effect=effect,
+        run=run,
+        poll=url_for("web.draft_effect", run_id=run.id) if run else None,
     )
+
+
+def _run(typed: str) -> EffectRun:
+    """Return the what-if this reader asked for; an address that names none of them raises RunNotFound."""
+    if not re.fullmatch(r"\d{1,18}", typed, re.ASCII):
+        raise RunNotFound
+    return get_run(session=db.session(), programme=_current(), run_id=int(typed), actor=caller().actor)
 
 
 def _change(change_no: str, form: Form) -> str:
@@ -228,6 +294,7 @@ def _change(change_no: str, form: Form) -> str:
     change = get_change(session=session, programme=programme, change_id=change_in(change_no))
     own, waits = change.drafted_by == caller().actor, change.state == "drafted"
     outdated = is_outdated(change=change, programme=programme)
+    pending = waits and change.kind == VERSION and change.effect is None
     return render_template(
         "desk_change.html",
         form=form,
@@ -239,6 +306,9 @@ def _change(change_no: str, form: Form) -> str:
         grace=None if change.grace_reserves is None else GRACE[change.grace_reserves],
         names=names_of([change.drafted_by, change.decided_by]),
         outdated=outdated,
+        pending=pending,
+        run=run_of_change(session=session, change_id=change.id) if pending else None,
+        poll=url_for("web.change_effect", change_no=change.id),
         may_decide=waits and may(DECIDES) and not own,
         may_withdraw=waits and may(DRAFTS) and own,
         own=own,
@@ -249,13 +319,17 @@ def _change(change_no: str, form: Form) -> str:
 def _rows(change: ProgrammeChange, programme: Programme) -> list[tuple[str, str, str]]:
     """What approving would change: the rules that differ, or the switch."""
     if change.rules is None:
-        now, then = ("进行", "暂停") if change.kind == PAUSE else ("暂停", "进行")
-        paid = ("照办", "不付，只取得序号") if change.kind == PAUSE else ("不付，只取得序号", "按序号补，接着付")
+        now, then = (_("进行"), _("暂停")) if change.kind == PAUSE else (_("暂停"), _("进行"))
+        paid = (
+            (_("照办"), _("不付，只取得序号"))
+            if change.kind == PAUSE
+            else (_("不付，只取得序号"), _("按序号补，接着付"))
+        )
         return [
-            ("活动", now, then),
-            ("办完的申领", *paid),
-            ("已经决定的补贴", "照付", "照付"),
-            ("规则", "现行", "现行"),
+            (_("活动"), now, then),
+            (_("办完的申领"), *paid),
+            (_("已经决定的补贴"), _("照付"), _("照付")),
+            (_("规则"), _("现行"), _("现行")),
         ]
     base = get_version(session=db.session(), programme_id=programme.id, version_no=change.base_version_no)
     return difference_rows(differences(before=base.rules, after=change.rules))
@@ -263,8 +337,8 @@ def _rows(change: ProgrammeChange, programme: Programme) -> list[tuple[str, str,
 
 def _tag(change: ProgrammeChange, programme: Programme) -> tuple[str, str]:
     if change.state != "drafted":
-        return TAGS[change.state], CHANGE.words[change.state]
+        return TAGS[change.state], str(CHANGE_STATES[change.state])
     if is_outdated(change=change, programme=programme):
-        return "stop", "过时了"
+        return "stop", _("过时了")
     mine = may(DECIDES) and change.drafted_by != caller().actor
-    return ("you" if mine else "wait"), CHANGE.words["drafted"]
+    return ("you" if mine else "wait"), str(CHANGE_STATES["drafted"])

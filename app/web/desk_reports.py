@@ -14,7 +14,8 @@ from app.context import business_now
 from app.db import db
 from app.print.closing import closing_pdf
 from app.web.blueprint import web
-from app.web.wording import local
+from app.web.language import _, in_english
+from app.web.wording import MONTHS, local
 from subsidy.closing_report import ClosingReport, closing_report
 from subsidy.closing_report_excel import closing_workbook
 from subsidy.programme import Programme, ProgrammeNotFound, current_programme, list_versions
@@ -31,7 +32,7 @@ def reports() -> str:
         programme = current_programme(session=db.session())
     except ProgrammeNotFound:
         return render_template("desk_reports.html", rows=[], name="")
-    rows = [("", "到现在为止的全部"), *((month, f"{month[:4]} 年 {int(month[5:])} 月") for month in _months(programme))]
+    rows = [("", _("到现在为止的全部")), *((month, _month_name(month)) for month in _months(programme))]
     return render_template("desk_reports.html", rows=rows, name=programme.name_zh)
 
 
@@ -66,6 +67,12 @@ def _months(programme: Programme) -> list[str]:
         found.append(f"{year}-{month:02d}")
         year, month = (year, month - 1) if month > 1 else (year - 1, 12)
     return found
+
+
+def _month_name(month: str) -> str:
+    """«2026 年 6 月», «June 2026»."""
+    year, number = month[:4], int(month[5:])
+    return f"{MONTHS[number - 1]} {year}" if in_english() else _("%(year)s 年 %(month)s 月", year=year, month=number)
 
 
 def _month() -> str:

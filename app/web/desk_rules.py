@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from app.web.desk_words import listed
 from app.web.forms import Form
-from app.web.wording import SHANGHAI, count, local, moment_full, stage_name, yuan_exact
+from app.web.language import _, _l, ngettext
+from app.web.wording import SHANGHAI, count, full_day, local, moment_full, money_exact, stage_name
 from subsidy.rules import Rules, StageRules
 
 DAY, HOUR = 24 * 3600, 3600
@@ -18,21 +20,21 @@ MOST_PLACES, MOST_A_PERSON, MOST_YEARS, MOST_YUAN, LONGEST_SECONDS = 10**7, 1_00
 YEARS = range(2000, 2200)
 OF_A_STAGE = ("amount", "places", "budget", "opens_at", "closes_at")
 STAGE_WORDS = {
-    "amount_fen": "每辆补贴",
-    "places": "名额",
-    "budget_fen": "预算",
-    "opens_at": "开始",
-    "closes_at": "截止",
+    "amount_fen": _l("每辆补贴"),
+    "places": _l("名额"),
+    "budget_fen": _l("预算"),
+    "opens_at": _l("开始"),
+    "closes_at": _l("截止"),
 }
 WORDS = {
-    "late_window_seconds": "截止以后还收迟到回执",
-    "correction_window_seconds": "更正期限",
-    "per_person_limit": "每人最多",
-    "reserve_fen": "改判预备金",
-    "filing_cut_off": "旧车备案截止日",
-    "filing_max_age_years": "备案最长年限",
-    "payment_waits_for_destruction": "报废证明到了才付",
-    "law_version": "规则说明书版本",
+    "late_window_seconds": _l("截止以后还收迟到回执"),
+    "correction_window_seconds": _l("更正期限"),
+    "per_person_limit": _l("每人最多"),
+    "reserve_fen": _l("改判预备金"),
+    "filing_cut_off": _l("旧车备案截止日"),
+    "filing_max_age_years": _l("备案最长年限"),
+    "payment_waits_for_destruction": _l("报废证明到了才付"),
+    "law_version": _l("规则说明书版本"),
 }
 GENERAL = (
     "late_hours",
@@ -95,17 +97,17 @@ def rules_in(form: Form, *, stages: int, before: Rules) -> Rules:
     typed = tuple(_stage(form, number) for number in given)
     rules = Rules(
         stages=typed,
-        late_window=timedelta(seconds=_seconds(form, "late_hours", "小时数", HOUR)),
-        correction_window=timedelta(seconds=_seconds(form, "correction_days", "天数", DAY)),
-        per_person_limit=_whole(form, "per_person_limit", "辆数", high=MOST_A_PERSON),
-        reserve_fen=_money(form, "reserve", "改判预备金"),
-        filing_cut_off=form.day("filing_cut_off", "备案截止日"),
-        filing_max_age_years=_whole(form, "filing_max_age_years", "年数", high=MOST_YEARS),
+        late_window=timedelta(seconds=_seconds(form, "late_hours", _("小时数"), HOUR)),
+        correction_window=timedelta(seconds=_seconds(form, "correction_days", _("天数"), DAY)),
+        per_person_limit=_whole(form, "per_person_limit", _("辆数"), high=MOST_A_PERSON),
+        reserve_fen=_money(form, "reserve", _("改判预备金")),
+        filing_cut_off=form.day("filing_cut_off", _("备案截止日")),
+        filing_max_age_years=_whole(form, "filing_max_age_years", _("年数"), high=MOST_YEARS),
         payment_waits_for_destruction=form.value("payment_waits") == "yes",
         law_version=before.law_version,
     )
     if rules.filing_cut_off.year not in YEARS and form.fault("filing_cut_off") is None:
-        form.blame("filing_cut_off", "备案截止日不对。", "写成 2025-12-31 这样。")
+        form.blame("filing_cut_off", _("备案截止日不对。"), _("写成 2025-12-31 这样。"))
     form.check()
     return rules
 
@@ -128,19 +130,19 @@ def difference_rows(changed: Mapping[str, list[Any]]) -> list[tuple[str, str, st
 
 def rule_rows(rules: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the rules beside the stages, in words."""
-    return [(word, _value(name, rules[name])) for name, word in WORDS.items() if name in rules]
+    return [(str(word), _value(name, rules[name])) for name, word in WORDS.items() if name in rules]
 
 
 def effect_of(effect: Mapping[str, Any]) -> Effect:
     """Return a kept what-if (effect_json) in words."""
     before, after = effect["before"], effect["after"]
     sums = [
-        ("预算和预备金", _yuan(before["given_fen"]), _yuan(after["given_fen"])),
-        ("会付出去", _yuan(before["spent_fen"]), _yuan(after["spent_fen"])),
-        ("已经办完、拿到补贴的", f"{count(before['paid'])} 人", f"{count(after['paid'])} 人"),
-        ("还在排队的", f"{count(before['waiting'])} 人", f"{count(after['waiting'])} 人"),
-        ("已经办完、没有补贴的", f"{count(before['declined'])} 人", f"{count(after['declined'])} 人"),
-        ("以后才办完、能拿到的", f"{count(before['newcomers_paid'])} 人", f"{count(after['newcomers_paid'])} 人"),
+        (_("预算和预备金"), _yuan(before["given_fen"]), _yuan(after["given_fen"])),
+        (_("会付出去"), _yuan(before["spent_fen"]), _yuan(after["spent_fen"])),
+        (_("已经办完、拿到补贴的"), _count(before["paid"]), _count(after["paid"])),
+        (_("还在排队的"), _count(before["waiting"]), _count(after["waiting"])),
+        (_("已经办完、没有补贴的"), _count(before["declined"]), _count(after["declined"])),
+        (_("以后才办完、能拿到的"), _count(before["newcomers_paid"]), _count(after["newcomers_paid"])),
     ]
     old = {stage["number"]: stage for stage in before["stages"]}
     new = {stage["number"]: stage for stage in after["stages"]}
@@ -148,13 +150,17 @@ def effect_of(effect: Mapping[str, Any]) -> Effect:
     for number in sorted(old.keys() | new.keys()):
         one, other = old.get(number), new.get(number)
         stages += [
-            (stage_name(number), "付给", _people(one), _people(other)),
-            (stage_name(number), "付出", _spent(one), _spent(other)),
-            (stage_name(number), "名额用完", _ran_out(one), _ran_out(other)),
+            (stage_name(number), _("付给"), _people(one), _people(other)),
+            (stage_name(number), _("付出"), _spent(one), _spent(other)),
+            (stage_name(number), _("名额用完"), _ran_out(one), _ran_out(other)),
         ]
-    note = f"按现在队列里的 {count(effect['claims'])} 笔和预计以后来的 {count(effect['newcomers'])} 笔推算。"
+    note = _(
+        "按现在队列里的 %(claims)s 笔和预计以后来的 %(newcomers)s 笔推算。",
+        claims=count(effect["claims"]),
+        newcomers=count(effect["newcomers"]),
+    )
     if effect["left_out"]:
-        note += f"有 {count(effect['left_out'])} 件事在新规则下没有位置，没有算进去。"
+        note += " " + _("有 %(n)s 件事在新规则下没有位置，没有算进去。", n=count(effect["left_out"]))
     return Effect(
         sums=sums, stages=stages, gaining=_moved(effect["gaining"]), losing=_moved(effect["losing"]), note=note
     )
@@ -163,11 +169,11 @@ def effect_of(effect: Mapping[str, Any]) -> Effect:
 def _stage(form: Form, number: int) -> StageRules:
     return StageRules(
         number=number,
-        amount_fen=_money(form, f"s{number}_amount", "每辆补贴"),
-        places=_whole(form, f"s{number}_places", "名额"),
-        budget_fen=_money(form, f"s{number}_budget", "预算"),
-        opens_at=_instant(form, f"s{number}_opens_at", "开始时间"),
-        closes_at=_instant(form, f"s{number}_closes_at", "截止时间"),
+        amount_fen=_money(form, f"s{number}_amount", _("每辆补贴")),
+        places=_whole(form, f"s{number}_places", _("名额")),
+        budget_fen=_money(form, f"s{number}_budget", _("预算")),
+        opens_at=_instant(form, f"s{number}_opens_at", _("开始时间")),
+        closes_at=_instant(form, f"s{number}_closes_at", _("截止时间")),
     )
 
 
@@ -175,25 +181,30 @@ def _is_given(form: Form, number: int) -> bool:
     return any(form.value(f"s{number}_{name}") for name in OF_A_STAGE)
 
 
+def _wrong(label: str, typed: str) -> str:
+    if typed:
+        return _("%(label)s「%(typed)s」不对。", label=label, typed=typed)
+    return _("还没有填%(what)s。", what=label)
+
+
 def _whole(form: Form, name: str, label: str, *, high: int = MOST_PLACES) -> int:
-    typed = re.sub(r"[,，\s]", "", form.value(name))
+    typed = re.sub(r"[,\uff0c\s]", "", form.value(name))
     if re.fullmatch(r"\d{1,9}", typed, re.ASCII) and int(typed) <= high:
         return int(typed)
     form.blame(
         name,
-        f"{label}「{form.value(name)}」不对。" if typed else f"还没有填{label}。",
-        f"写成整数，最多 {count(high)}。",
+        _wrong(label, form.value(name)),
+        _("写成整数，最多 %(most)s。", most=count(high)),
     )
     return 0
 
 
 def _money(form: Form, name: str, label: str) -> int:
-    typed = re.sub(r"[,，\s元]", "", form.value(name))
+    typed = re.sub(r"[,\uff0c\s\u5143]", "", form.value(name))
     match = re.fullmatch(r"(\d{1,10})(?:\.(\d{1,2}))?", typed, re.ASCII)
     if match and int(match[1]) <= MOST_YUAN:
         return int(match[1]) * 100 + int((match[2] or "0").ljust(2, "0"))
-    words = f"{label}「{form.value(name)}」不对。" if typed else f"还没有填{label}。"
-    form.blame(name, words, "写成元，最多两位小数，例如 300。")
+    form.blame(name, _wrong(label, form.value(name)), _("写成元，最多两位小数，例如 300。"))
     return 0
 
 
@@ -201,7 +212,7 @@ def _seconds(form: Form, name: str, label: str, unit: int) -> int:
     typed = form.value(name)
     if re.fullmatch(r"\d{1,5}(\.\d{1,4})?", typed, re.ASCII) and float(typed) * unit <= LONGEST_SECONDS:
         return round(float(typed) * unit)
-    form.blame(name, f"{label}「{typed}」不对。" if typed else f"还没有填{label}。", "写成数字，例如 24。")
+    form.blame(name, _wrong(label, typed), _("写成数字，例如 24。"))
     return 0
 
 
@@ -214,7 +225,7 @@ def _instant(form: Form, name: str, label: str) -> datetime:
             continue
         if moment.year in YEARS:
             return moment.astimezone(UTC)
-    form.blame(name, f"{label}「{typed}」不对。" if typed else f"还没有填{label}。", "写成 2026-07-01 00:00 这样。")
+    form.blame(name, _wrong(label, typed), _("写成 2026-07-01 00:00 这样。"))
     return datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -224,52 +235,64 @@ def _plain(fen: int) -> str:
 
 def _title(name: str) -> str:
     if name.startswith("stages."):
-        _, number, what = name.split(".", 2)
-        return f"{stage_name(int(number))}，{STAGE_WORDS.get(what, what)}"
-    return WORDS.get(name, name)
+        number, what = name.split(".", 2)[1:]
+        return _("%(stage)s，%(what)s", stage=stage_name(int(number)), what=STAGE_WORDS.get(what, what))
+    return str(WORDS.get(name, name))
 
 
 def _value(name: str, value: Any) -> str:
     if value is None:
-        return "没有"
+        return _("没有")
     if isinstance(value, bool):
-        return "是" if value else "否"
+        return _("是") if value else _("否")
     if name.endswith("_fen"):
         return _yuan(value)
     if name.endswith("_at"):
         return moment_full(datetime.fromisoformat(value)).removesuffix(":00")
-    units = {"late_window_seconds": (HOUR, "小时"), "correction_window_seconds": (DAY, "天")}
-    if name in units:
-        size, word = units[name]
-        return f"{value / size:g} {word}"
+    if name == "late_window_seconds":
+        return _("%(n)s 小时", n=f"{value / HOUR:g}")
+    if name == "correction_window_seconds":
+        return _("%(n)s 天", n=f"{value / DAY:g}")
     if name == "filing_cut_off":
-        day = date.fromisoformat(value)
-        return f"{day.year} 年 {day.month} 月 {day.day} 日"
-    words = {"per_person_limit": "辆", "filing_max_age_years": "年", "law_version": "版"}
-    word = next((word for key, word in words.items() if name == key), "个" if name.endswith("places") else "")
-    return f"{count(value)} {word}".rstrip()
+        return full_day(date.fromisoformat(value))
+    if name == "per_person_limit":
+        return ngettext("%(n)s 辆", "%(n)s 辆", value, n=count(value))
+    if name == "filing_max_age_years":
+        return ngettext("%(n)s 年", "%(n)s 年", value, n=count(value))
+    if name == "law_version":
+        return _("第 %(n)s 版", n=value)
+    if name.endswith("places"):
+        return ngettext("%(n)s 个", "%(n)s 个", value, n=count(value))
+    return count(value)
 
 
 def _yuan(fen: int) -> str:
-    return f"{yuan_exact(fen)} 元"
+    return money_exact(fen)
 
 
 def _people(stage: Mapping[str, Any] | None) -> str:
-    return "没有这个阶段" if stage is None else f"{count(stage['paid'])} 人"
+    return _("没有这个阶段") if stage is None else _count(stage["paid"])
 
 
 def _spent(stage: Mapping[str, Any] | None) -> str:
-    return "没有这个阶段" if stage is None else _yuan(stage["spent_fen"])
+    return _("没有这个阶段") if stage is None else _yuan(stage["spent_fen"])
 
 
 def _ran_out(stage: Mapping[str, Any] | None) -> str:
     if stage is None:
-        return "没有这个阶段"
-    return moment_full(datetime.fromisoformat(stage["ran_out_at"])) if stage["ran_out_at"] else "用不完"
+        return _("没有这个阶段")
+    return moment_full(datetime.fromisoformat(stage["ran_out_at"])) if stage["ran_out_at"] else _("用不完")
 
 
 def _moved(moved: Mapping[str, Any]) -> str:
     if not moved["claims"]:
-        return "没有人"
-    ranges = "、".join(f"{count(a)}" if a == b else f"{count(a)}—{count(b)}" for a, b in moved["positions"])
-    return f"{count(moved['claims'])} 人，共 {_yuan(moved['fen'])}。序号 {ranges}{'，等等' if moved['more'] else ''}"
+        return _("没有人")
+    ranges = listed([count(a) if a == b else f"{count(a)}—{count(b)}" for a, b in moved["positions"]])
+    told = {"people": count(moved["claims"]), "sum": _yuan(moved["fen"]), "positions": ranges}
+    if moved["more"]:
+        return _("%(people)s 人，共 %(sum)s。序号 %(positions)s，等等", **told)
+    return _("%(people)s 人，共 %(sum)s。序号 %(positions)s", **told)
+
+
+def _count(people: int) -> str:
+    return str(ngettext("%(n)s 人", "%(n)s 人", people, n=count(people)))

@@ -11,23 +11,27 @@ from sqlalchemy import case, func, select
 from werkzeug.wrappers import Response
 
 from app.access import STAFF, requires
-from app.api.payouts import CORRECTED, StatementNotFound
+from app.api.payouts import StatementNotFound
 from app.auth import caller
 from app.context import business_now
 from app.db import db
 from app.web.blueprint import web
 from app.web.desk_acting import act, done, may, names_of, reason_in, within
+from app.web.desk_words import ATTEMPT_STATES, PAYOUT_STATES
 from app.web.forms import Form
-from app.web.wording import yuan_exact
+from app.web.language import _
+from app.web.staff_words import CORRECTED, RESOLUTIONS, VERDICTS
+from app.web.wording import count, money_exact
 from registry.trade_ins import TradeIn
-from subsidy.payouts import ATTEMPT, PAYOUT, BankStatement, Payout
-from subsidy.statement_lines import VERDICT_WORDS, StatementLineNotFound, StatementRow, Verdict, list_lines
+from subsidy.payouts import BankStatement, Payout
+from subsidy.statement_lines import StatementLineNotFound, StatementRow, Verdict, list_lines
+from subsidy.statement_payouts import is_paid_and_awarded
 from subsidy.statement_resolution import (
     BY_FINANCE,
-    RESOLUTION_WORDS,
     Decider,
     decide_write_off,
     resolve_line,
+    short_by_fen,
 )
 
 A_PAGE = 100
@@ -66,7 +70,7 @@ def statements() -> str:
         "desk_statements.html",
         rows=[(row[0], row[1], row[2]) for row in rows],
         proposed=proposed,
-        verdicts=VERDICT_WORDS,
+        verdicts=VERDICTS,
         names=names_of([row.found_by for row in proposed]),
     )
 
@@ -86,7 +90,7 @@ def statement(day: str) -> str:
         "desk_statement.html",
         statement=statement,
         rows=[(row, _tag(row)) for row in page],
-        verdicts=VERDICT_WORDS,
+        verdicts=VERDICTS,
         everything=everything,
         more=more if len(found) > A_PAGE else None,
     )
@@ -106,9 +110,9 @@ def resolve(line_id: int) -> Response | tuple[str, int]:
     form = Form.read("resolution", "finding", "document_no")
 
     def work() -> str:
-        if form.value("resolution") not in RESOLUTION_WORDS:
-            form.blame("resolution", "还没有选怎么了结。")
-        finding = reason_in(form, "finding", missing="还没有写查明了什么。", longest=LONGEST)
+        if form.value("resolution") not in RESOLUTIONS:
+            form.blame("resolution", _("还没有选怎么了结。"))
+        finding = reason_in(form, "finding", missing=_("还没有写查明了什么。"), longest=LONGEST)
         row = resolve_line(
             line_id=within(line_id),
             resolution=form.value("resolution"),
@@ -116,9 +120,9 @@ def resolve(line_id: int) -> Response | tuple[str, int]:
             document_no=form.value("document_no")[:60],
             **_by_decider(),
         )
-        words = "了结了。" if row.resolved_at else "记下了，这条差异还开着。"
+        words = _("了结了。") if row.resolved_at else _("记下了，这条差异还开着。")
         if row.resolution == "write_off" and row.resolved_at is None:
-            words = "核销提出来了，要由另一位财务或者复核员批准。"
+            words = _("核销提出来了，要由另一位财务或者复核员批准。")
         return done(words, url_for("web.statement_line", line_id=line_id))
 
     return act(form, work, lambda form: _line(line_id, form))
@@ -131,10 +135,10 @@ def write_off(line_id: int) -> Response | tuple[str, int]:
     form = Form.read("finding", "decision")
 
     def work() -> str:
-        finding = reason_in(form, "finding", missing="还没有写为什么。", longest=LONGEST)
+        finding = reason_in(form, "finding", missing=_("还没有写为什么。"), longest=LONGEST)
         approve = form.value("decision") == "approve"
         decide_write_off(line_id=within(line_id), approve=approve, finding=finding, **_by_decider())
-        words = "批准核销了，这条差异了结了。" if approve else "没有批准，这条差异还开着。"
+        words = _("批准核销了，这条差异了结了。") if approve else _("没有批准，这条差异还开着。")
         return done(words, url_for("web.statement_line", line_id=line_id))
 
     return act(form, work, lambda form: _line(line_id, form))
@@ -168,21 +172,21 @@ def _line(line_id: int, form: Form) -> str:
     payout = None if row.payout_id is None else db.session.get(Payout, row.payout_id)
     proposed = row.is_open and row.resolution == "write_off"
     own = row.found_by == caller().actor
-    offered = [key for key in RESOLUTION_WORDS if key not in BY_FINANCE or may("finance")]
+    offered = [key for key in RESOLUTIONS if key not in BY_FINANCE or may("finance")]
     return render_template(
         "desk_statement_line.html",
         form=form,
         row=row,
         tag=_tag(row),
-        verdict=VERDICT_WORDS[Verdict(row.verdict)],
-        resolution=(RESOLUTION_WORDS.get(row.resolution, CORRECTED) if row.resolution else ""),
-        states=ATTEMPT.words,
+        verdict=VERDICTS[row.verdict],
+        resolution=(RESOLUTIONS.get(row.resolution, CORRECTED) if row.resolution else ""),
+        states=ATTEMPT_STATES,
         payout=payout,
-        payout_words=PAYOUT.words,
+        payout_words=PAYOUT_STATES,
         reference=None
         if payout is None
         else db.session.scalar(select(TradeIn.reference).where(TradeIn.id == payout.trade_in_id)),
-        options=[(key, RESOLUTION_WORDS[key]) for key in offered],
+        options=[(key, RESOLUTIONS[key]) for key in offered],
         names=names_of([row.found_by, row.resolved_by]),
         proposed=proposed,
         own=own,
@@ -192,23 +196,38 @@ def _line(line_id: int, form: Form) -> str:
     )
 
 
-def _write_off_rows(row: StatementRow, payout: Payout | None) -> list[tuple[str, str, str]]:
-    ours = (row.our_fen or 0) if row.our_state == "settled" or row.verdict == Verdict.TOTALS_DIFFER else 0
-    theirs = (row.bank_fen or 0) if row.bank_state == "settled" or row.verdict == Verdict.TOTALS_DIFFER else 0
-    rows = [
-        ("这条差异", "没有了结", "了结，两边账从此差这一笔"),
-        ("核销金额", "0.00 元", f"{yuan_exact(ours - theirs)} 元"),
+def _write_off_rows(row: StatementRow, payout: Payout | None) -> list[tuple[Any, Any, Any]]:
+    """What approving changes: the difference, and for whom; only a frozen payout moves, everything else stays."""
+    rows: list[tuple[Any, Any, Any]] = [
+        (_("这条差异"), _("没有了结"), _("了结，两边账从此差这一笔")),
+        (_("核销金额"), money_exact(0), money_exact(short_by_fen(row))),
     ]
-    if payout is not None and payout.state == "frozen":
-        rows.append(("发放", PAYOUT.words["frozen"], "随核销了结"))
-    return rows
+    if payout is None:
+        return [*rows, (_("台账"), _("没有这一笔"), _("没有这一笔"))]
+    amount, now = money_exact(payout.amount_fen), PAYOUT_STATES[payout.state]
+    then, booked = now, amount if payout.state == "settled" else money_exact(0)
+    after = booked
+    if payout.state == "frozen":
+        is_paid = is_paid_and_awarded(session=db.session(), payout=payout)
+        then, after = PAYOUT_STATES["settled" if is_paid else "withdrawn"], amount if is_paid else money_exact(0)
+    position = _("序号 %(position)s", position=count(payout.position))
+    return [
+        *rows,
+        (_("这笔申领"), position, position),
+        (
+            _("发放"),
+            _("%(state)s，%(money)s", state=now, money=amount),
+            _("%(state)s，%(money)s", state=then, money=amount),
+        ),
+        (_("台账里已付"), booked, after),
+    ]
 
 
 def _tag(row: StatementRow) -> tuple[str, str]:
     if row.verdict == Verdict.SAME:
-        return "done", "一致"
+        return "done", _("一致")
     if not row.is_open:
-        return "done", "了结了"
+        return "done", _("了结了")
     if row.resolution == "write_off":
-        return ("you" if may(*DECIDES) and row.found_by != caller().actor else "wait"), "核销，等批准"
-    return ("you" if may(*WORKS) else "wait"), "没有了结"
+        return ("you" if may(*DECIDES) and row.found_by != caller().actor else "wait"), _("核销，等批准")
+    return ("you" if may(*WORKS) else "wait"), _("没有了结")

@@ -13,12 +13,14 @@ from app.context import keyring
 from app.db import db
 from app.web.blueprint import web
 from app.web.desk_acting import act, by_me, done, may, reason_in
+from app.web.desk_words import fault_words
 from app.web.forms import Form
+from app.web.language import _
 from app.web.progress import steps_of, who_acts
 from app.web.trade_in_record import PHOTO_WORDS, read_record
 from registry.trade_ins import EVERYBODYS, PHOTO_KINDS, TradeInPhoto, get_trade_in
 from subsidy.corrections import mark_fault
-from subsidy.faults import FAULTS, MARKABLE
+from subsidy.faults import MARKABLE
 
 MARKS = ("operator", "reviewer")
 OVER = ("completed", "withdrawn")
@@ -56,10 +58,10 @@ def mark(reference: str) -> Response | tuple[str, int]:
 
     def work() -> str:
         if form.value("field") not in MARKABLE:
-            form.blame("field", "还没有选哪里要更正。")
-        note = reason_in(form, "note", missing="还没有写看到了什么。")
+            form.blame("field", _("还没有选哪里要更正。"))
+        note = reason_in(form, "note", missing=_("还没有写看到了什么。"))
         mark_fault(reference=clean, field=form.value("field"), note=note, **by_me())
-        return done("标记了。办完的时候名额留着，等更正。", url_for("web.desk_trade_in", reference=clean))
+        return done(_("标记了。办完的时候名额留着，等更正。"), url_for("web.desk_trade_in", reference=clean))
 
     return act(form, work, lambda form: _page(clean, form))
 
@@ -82,4 +84,4 @@ def _page(reference: str, form: Form) -> str:
 
 def _words(field: str, code: str) -> str:
     kind = field.partition(":")[2]
-    return f"照片看不清：{PHOTO_WORDS.get(kind, kind)}" if kind else FAULTS[code].zh
+    return _("照片看不清：%(photo)s", photo=PHOTO_WORDS.get(kind, kind)) if kind else fault_words(code)

@@ -12,21 +12,32 @@ from decimal import Decimal, InvalidOperation
 from flask import request
 from werkzeug.datastructures import MultiDict
 
+from app.web.language import _, _l, in_english
 from registry.base import Refusal
 from registry.inputs import SeveralRefused
 
 LONGEST = 400
 # Chinese input methods type wide digits and letters; they mean the plain ones. Never in a password.
 PLAIN = {ord(sign) + 0xFEE0: sign for sign in f"{string.digits}{string.ascii_letters}.-"}
+# 年, 月 and 日 may stand for the dashes of a day; thousands may be parted, and 元 follow, in an amount.
+A_DAY = re.compile(r"(\d{4})[-./ \u5e74]+(\d{1,2})[-./ \u6708]+(\d{1,2})\u65e5?")
+NOT_OF_A_NUMBER = re.compile(r"[,\s\uff0c\u5143]")
 # What an empty field is called, where the domain could only say that nothing is not a plate, a name, a number.
 LEFT_EMPTY = {
-    "plate_no": "号牌号码",
-    "owner_name": "车主姓名",
-    "owner_id_no": "车主身份证号码",
-    "owner_phone": "车主手机号码",
-    "frame_no": "车架号",
-    "recycling_certificate_no": "回收证明编号",
+    "plate_no": _l("号牌号码"),
+    "owner_name": _l("车主姓名"),
+    "owner_id_no": _l("车主身份证号码"),
+    "owner_phone": _l("车主手机号码"),
+    "frame_no": _l("车架号"),
+    "recycling_certificate_no": _l("回收证明编号"),
 }
+
+
+def said(refusal: Refusal) -> tuple[str, str]:
+    """Return a refusal's words and its remedy in the language of the page being made."""
+    if in_english():
+        return refusal.message_en, refusal.help_en
+    return refusal.message_zh, refusal.help_zh
 
 
 class FormIncomplete(Exception):
@@ -95,9 +106,9 @@ class Form:
         for one in refusal.each if isinstance(refusal, SeveralRefused) else (refusal,):
             name = names.get(one.field, one.field) if one.field else None
             if name in LEFT_EMPTY and self.values.get(name) == "":
-                self.blame(name, f"还没有填{LEFT_EMPTY[name]}。")
+                self.blame(name, _("还没有填%(what)s。", what=LEFT_EMPTY[name]))
             else:
-                self.blame(name if name in self.fields else None, one.message_zh, one.help_zh)
+                self.blame(name if name in self.fields else None, *said(one))
 
     def check(self) -> None:
         """Raise FormIncomplete where anything is to be put right."""
@@ -109,42 +120,43 @@ class Form:
         if not self.value(name):
             self.blame(name, missing)
         elif len(self.value(name)) > longest:
-            self.blame(name, f"太长了，最多 {longest} 个字。")
+            self.blame(name, _("太长了，最多 %(longest)s 个字。", longest=longest))
         return self.value(name)
 
     def fen(self, name: str, label: str) -> int:
         """Return an amount typed in yuan as fen; blames the field where it is not one."""
-        number = self._decimal(name, label, "写成数字，最多两位小数，例如 2999 或 2999.50。", whole=7, places=2)
+        number = self._decimal(name, label, _("写成数字，最多两位小数，例如 2999 或 2999.50。"), whole=7, places=2)
         return int(number * 100)
 
     def scaled(self, name: str, label: str, *, by: int) -> int:
         """Return a measured value times ``by`` as a whole number, e.g. kilograms as grams."""
-        return int(self._decimal(name, label, "写成数字，例如 54.5。", whole=4, places=3) * by)
+        return int(self._decimal(name, label, _("写成数字，例如 54.5。"), whole=4, places=3) * by)
 
     def day(self, name: str, label: str) -> date:
         """Return a day typed or picked; blames the field where it is none."""
         typed = self.value(name)
-        match = re.fullmatch(r"(\d{4})[-./年 ]+(\d{1,2})[-./月 ]+(\d{1,2})日?", typed)
+        match = A_DAY.fullmatch(typed)
         try:
             return date(*(int(part) for part in match.groups())) if match else self._no_day(name, label)
         except ValueError:
             return self._no_day(name, label)
 
     def _no_day(self, name: str, label: str) -> date:
-        self.blame(name, f"{label}不对。" if self.value(name) else f"还没有填{label}。", "写成 2026-03-18 这样。")
+        wrong = _("%(label)s不对。", label=label) if self.value(name) else _("还没有填%(what)s。", what=label)
+        self.blame(name, wrong, _("写成 2026-03-18 这样。"))
         return date.min
 
     def _decimal(self, name: str, label: str, remedy: str, *, whole: int, places: int) -> Decimal:
-        typed = re.sub(r"[,，\s元]", "", self.value(name))
+        typed = NOT_OF_A_NUMBER.sub("", self.value(name))
         if not typed:
-            self.blame(name, f"还没有填{label}。")
+            self.blame(name, _("还没有填%(what)s。", what=label))
             return Decimal(0)
         try:
             number = Decimal(typed)
         except InvalidOperation:
             number = Decimal("NaN")
         if not re.fullmatch(rf"\d{{1,{whole}}}(\.\d{{1,{places}}})?", typed, re.ASCII) or not number.is_finite():
-            self.blame(name, f"{label}「{self.value(name)}」不对。", remedy)
+            self.blame(name, _("%(label)s「%(typed)s」不对。", label=label, typed=self.value(name)), remedy)
             return Decimal(0)
         return number
 

@@ -17,11 +17,12 @@ from app.db import db
 from app.errors import status_of
 from app.web.blueprint import web
 from app.web.forms import Form, FormIncomplete
+from app.web.language import _, _l, in_english
 from app.web.sending import send_once
+from app.web.staff_words import FINDINGS, IMPORT_STATES, import_kind
 from registry.base import Refusal
 from registry.import_jobs import (
     LARGEST_BYTES,
-    STATE_WORDS,
     ImportJob,
     can_be_carried_out,
     carry_out,
@@ -39,12 +40,12 @@ SHOWN = 20
 REFRESH_SECONDS = 2
 STATE_TAGS = {"queued": "wait", "running": "wait", "done": "done", "failed": "stop"}
 COUNT_WORDS = {
-    "read": "读了",
-    "stored": "新增",
-    "unchanged": "已有且相同",
-    "changed": "按名单更正",
-    "differing": "与已有不同，没有改",
-    "refused": "没有导入",
+    "read": _l("读了"),
+    "stored": _l("新增"),
+    "unchanged": _l("已有且相同"),
+    "changed": _l("按名单更正"),
+    "differing": _l("与已有不同，没有改"),
+    "refused": _l("没有导入"),
 }
 
 
@@ -107,7 +108,7 @@ def carry_import(no: str) -> Response:
 
     def work() -> str:
         job = carry_out(session=db.session(), no=clean_no(no), actor=caller().actor)
-        flash("开始正式导入了。")
+        flash(_("开始正式导入了。"))
         return url_for("web.import_job", no=job.no)
 
     return send_once(
@@ -128,10 +129,10 @@ def import_problems(no: str) -> Response:
 
 def _typed(form: Form) -> FileStorage:
     if form.value("kind") not in KINDS:
-        form.blame("kind", "还没有选是哪一种名单。")
+        form.blame("kind", _("还没有选是哪一种名单。"))
     file = request.files.get("file")
     if file is None or not file.filename:
-        form.blame("file", "还没有选文件。")
+        form.blame("file", _("还没有选文件。"))
     form.check()
     assert file is not None, "checked above"
     return file
@@ -163,20 +164,19 @@ def _page(form: Form) -> str:
     return render_template(
         "imports.html",
         form=form,
-        kinds=[(name, kind.name_zh) for name, kind in KINDS.items()],
-        columns=[(kind.name_zh, kind.columns_zh) for kind in KINDS.values()],
+        kinds=[(name, import_kind(name)) for name in KINDS],
+        columns=[(import_kind(name), kind.columns_zh) for name, kind in KINDS.items()],
         may_import=caller().role in MAY_IMPORT,
         jobs=[{"job": job, **_words(job)} for job in jobs],
     )
 
 
 def _words(job: ImportJob) -> dict[str, Any]:
-    kind = KINDS.get(job.kind)
+    kind, how = import_kind(job.kind), _("试算") if job.dry_run else _("正式导入")
     return {
-        "kind_zh": kind.name_zh if kind else job.kind,
-        "state_zh": STATE_WORDS[job.state],
+        "title": _("%(kind)s，%(how)s", kind=kind, how=how),
+        "state_word": IMPORT_STATES[job.state],
         "state_tag": STATE_TAGS[job.state],
-        "how_zh": "试算" if job.dry_run else "正式导入",
     }
 
 
@@ -190,6 +190,8 @@ def _told(job: ImportJob) -> dict[str, Any]:
         "counts": [(COUNT_WORDS[name], job.counts.get(name, 0)) for name in COUNTS],
         "wrong": job.counts.get("differing", 0) + job.counts.get("refused", 0),
         "findings": sum(job.codes.values()),
+        "lang": "en" if in_english() else "zh",
+        "results": FINDINGS,
         "workbook": may and has_problems(session=session, job=job),
         "may_carry_out": may and can_be_carried_out(session=session, job=job),
     }

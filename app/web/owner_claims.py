@@ -1,4 +1,4 @@
-"""The owner's pages about a claim: correcting what was mistyped, why it was decided so, and objecting."""
+"""The owner's pages about a claim: what is to be corrected, why it was decided so, and objecting."""
 
 from __future__ import annotations
 
@@ -9,54 +9,36 @@ from werkzeug.wrappers import Response
 
 from app.access import requires
 from app.auth import caller
-from app.context import business_now, reach_of, settings
+from app.context import reach_of, settings
 from app.db import db
-from app.web.answering import Answer, long_text, sent_files, take_form
+from app.web.answering import Answer, take_form
 from app.web.blueprint import web
-from app.web.correcting import correct, correction_form, sent_correction, wrong_fields, wrong_photos
+from app.web.correcting import wrong_fields, wrong_photos
 from app.web.forms import Form
-from app.web.owner import find_own
-from app.web.trade_in_record import Record
-from registry.receiving import LARGEST_PHOTO_BYTES, PhotoTooLarge, PhotoUnreadable, is_picture
-from subsidy.appeals import (
-    APPEAL,
-    MOST_PHOTOS,
-    OPEN,
-    Appeal,
-    TooManyAppealPhotos,
-    add_appeal_photo,
-    file_appeal,
-    photos_of,
-)
-from subsidy.claims import CLAIM_WORDS
-from subsidy.decision_record import DecisionRecord, decision_record
-from subsidy.rule_words import WAITS
-
-APPEAL_FIELDS = ("body", "photos")
+from app.web.language import _, in_english, ngettext
+from app.web.owner_forms import add_pictures
+from app.web.owner_questions import PHOTOS, read_images, way_into
+from app.web.owner_record import find_own
+from app.web.owner_words import APPEAL_WORDS, CLAIM_WORDS
+from app.web.wording import full_day
+from subsidy.appeals import MOST_PHOTOS, OPEN, photos_of
+from subsidy.decision_record import DecisionRecord, RuleFinding, decision_record
 
 
 @web.get("/my/<reference>/correction", endpoint="my_correction")
 @requires("owner")
 def show_correction(reference: str) -> Response | str:
-    """What is wrong, by when, and the form; back to the trade-in once nothing is."""
+    """What is wrong, by when, and the way to put it right; back to the trade-in once nothing is."""
     record = find_own(reference)
     if not record.faults:
         return redirect(url_for("web.my_trade_in", reference=reference), 303)
-    return _correction_page(record, correction_form(record, reader="owner"))
-
-
-@web.post("/my/<reference>/correction", endpoint="take_my_correction")
-@requires("owner")
-def take_correction(reference: str) -> Answer:
-    """Correct every field at once; what was typed is kept where one is refused."""
-    record = find_own(reference)
-    form = sent_correction()
-
-    def work() -> str:
-        flash(correct(record, form))
-        return url_for("web.my_trade_in", reference=reference)
-
-    return take_form(form=form, work=work, page=lambda form: _correction_page(find_own(reference), form))
+    return render_template(
+        "own_correction.html",
+        record=record,
+        way=way_into(record, "correction"),
+        fields=wrong_fields(record, reader="owner"),
+        photos=wrong_photos(record),
+    )
 
 
 @web.get("/my/<reference>/decision", endpoint="my_decision")
@@ -64,133 +46,108 @@ def take_correction(reference: str) -> Answer:
 def show_decision(reference: str) -> str:
     """Every rule as it was judged, with its clause, what it saw and as of when; every decision so far."""
     told = _decision(reference)
-    claim = told.standing.claim
-    waits = WAITS.get(told.waits_for or "")
+    english = in_english()
     return render_template(
         "own_decision.html",
         record=find_own(reference),
         told=told,
-        claim=claim,
-        state_zh=CLAIM_WORDS[claim.state],
-        reason_zh=told.reason_words[0] if told.reason_words else None,
-        waits_zh=waits[0] if waits else None,
-        failed=[rule for rule in told.conditions if not rule.passed],
-        passed=[rule for rule in told.conditions if rule.passed],
+        claim=told.standing.claim,
+        state=state_words(told),
+        reason=reason_words(told),
+        failed=[_judged(rule) for rule in told.conditions if not rule.passed],
+        passed=[_judged(rule) for rule in told.conditions if rule.passed],
+        queue_rule=_judged(told.queue_rule) if told.queue_rule else None,
+        history=[(step.en if english else step.zh, step) for step in told.history],
     )
 
 
 @web.get("/my/<reference>/appeal", endpoint="my_appeal")
 @requires("owner")
 def show_appeal(reference: str) -> str:
-    """The appeal as it stands, or the form to file one."""
-    return _appeal_page(reference, Form(fields=APPEAL_FIELDS))
+    """The appeal as it stands, or the way to file one."""
+    return _appeal_page(reference, Form(fields=(PHOTOS,)))
 
 
-@web.post("/my/<reference>/appeal", endpoint="take_my_appeal")
+@web.post("/my/<reference>/appeal/more-photos", endpoint="take_more_photos")
 @requires("owner")
-def take_appeal(reference: str) -> Answer:
-    """File an appeal with its pictures, or add pictures to the one that waits."""
+def take_more_photos(reference: str) -> Answer:
+    """Add pictures to the appeal that waits for its answer."""
     find_own(reference)
     form = Form.read()
-    form.fields = APPEAL_FIELDS
-    images = [file.read(LARGEST_PHOTO_BYTES + 1) for file in sent_files("photos")]
+    form.fields = (PHOTOS,)
+    # Read before the key of the sending is made: the same pictures are the same sending.
+    sent = [file.stream.read() for file in request.files.getlist(PHOTOS)]
+    for file in request.files.getlist(PHOTOS):
+        file.stream.seek(0)
     told = _decision(reference)
 
     def work() -> str:
-        appeal = _waiting(told.appeal)
-        if told.may_be_appealed:
-            body = long_text(form, "body", "还没有写哪里不对。")
-            _check_images(form, images)
-            appeal = _file(reference, body)
-            flash(f"申诉收到了，编号 {appeal.reference}，{appeal.due_on.month} 月 {appeal.due_on.day} 日前答复您。")
-        elif appeal is not None:
-            if not images:
-                form.blame("photos", "还没有选照片。")
-            _check_images(form, images)
-            flash(f"收到 {len(images)} 张照片。")
-        if appeal is not None:
-            _add(appeal, images)
+        images = read_images(form, PHOTOS, most=MOST_PHOTOS)
+        if not images:
+            form.blame(PHOTOS, _("还没有选照片。"))
+        form.check()
+        if told.appeal is not None:
+            add_pictures(told.appeal, images)
+            flash(ngettext("收到 %(num)s 张照片。", "收到 %(num)s 张照片。", len(images)))
         return url_for("web.my_appeal", reference=reference)
 
-    files = b"".join(hashlib.sha256(image).digest() for image in images) + request.form.get("body", "").encode()
     return take_form(
         form=form,
         work=work,
         page=lambda form: _appeal_page(reference, form),
-        files=files,
-        names={"image": "photos"},
+        files=b"".join(hashlib.sha256(image).digest() for image in sent),
+        names={"image": PHOTOS},
     )
 
 
-def _waiting(appeal: Appeal | None) -> Appeal | None:
-    return appeal if appeal is not None and appeal.state in OPEN else None
+@web.get("/my/<reference>/appeal/more-photos", endpoint="more_photos_address")
+@requires("owner")
+def back_from_more_photos(reference: str) -> Response:
+    """Lead from the form's own address to the page it stands on."""
+    return redirect(url_for("web.my_appeal", reference=reference), 303)
 
 
-def _check_images(form: Form, images: list[bytes]) -> None:
-    """Refuse the pictures before anything is written: an appeal without its proofs is not what was meant."""
-    if len(images) > MOST_PHOTOS:
-        form.refuse(TooManyAppealPhotos(field="photos", most=MOST_PHOTOS))
-    for image in images:
-        if len(image) > LARGEST_PHOTO_BYTES:
-            form.refuse(PhotoTooLarge(field="photos"))
-        elif not is_picture(image):
-            form.refuse(PhotoUnreadable(field="photos"))
-    form.check()
+def state_words(told: DecisionRecord) -> str:
+    """Return how the claim stands, in the reader's words; what is held says whether a correction or the bureau."""
+    state = told.standing.claim.state
+    return str(CLAIM_WORDS["to_correct" if state == "held" and told.faults else state])
 
 
-def _file(reference: str, body: str) -> Appeal:
-    account = caller()
-    return file_appeal(
-        session=db.session(),
-        reference=reference,
-        reach=reach_of(account),
-        body=body,
-        working_days=settings().appeal_working_days,
-        actor=account.actor,
-        now=business_now(),
-    )
+def reason_words(told: DecisionRecord) -> str | None:
+    """Return why the claim stands so, None where nothing keeps it."""
+    return told.reason_words[1 if in_english() else 0] if told.reason_words else None
 
 
-def _add(appeal: Appeal, images: list[bytes]) -> None:
-    account = caller()
-    for image in images:
-        add_appeal_photo(
-            session=db.session(),
-            reference=appeal.reference,
-            reach=reach_of(account),
-            image=image,
-            actor=account.actor,
-            now=business_now(),
-        )
+def _judged(rule: RuleFinding) -> dict[str, object]:
+    english = in_english()
+    return {
+        "title": rule.words.title_en if english else rule.words.title_zh,
+        "why": rule.why_en if english else rule.why_zh,
+        "clause": rule.words.clause_en if english else rule.words.clause_zh,
+        "saw": rule.saw_en if english else rule.saw_zh,
+        "as_of": rule.as_of,
+    }
 
 
 def _decision(reference: str) -> DecisionRecord:
     return decision_record(session=db.session(), reference=reference, reach=reach_of(caller()))
 
 
-def _correction_page(record: Record, form: Form) -> str:
-    return render_template(
-        "own_correction.html",
-        record=record,
-        form=form,
-        fields=wrong_fields(record, reader="owner"),
-        photos=wrong_photos(record),
-    )
-
-
 def _appeal_page(reference: str, form: Form) -> str:
     told = _decision(reference)
-    appeal = told.appeal
+    appeal, record = told.appeal, find_own(reference)
     return render_template(
         "own_appeal.html",
-        record=find_own(reference),
+        record=record,
         form=form,
         told=told,
         appeal=appeal,
-        state_zh=APPEAL.words[appeal.state] if appeal else "",
+        way=way_into(record, "appeal"),
+        state=APPEAL_WORDS[appeal.state] if appeal else "",
         answered=appeal is not None and appeal.state not in OPEN,
+        due=full_day(appeal.due_on) if appeal else "",
         photos=len(photos_of(session=db.session(), appeal=appeal)) if appeal else 0,
         most_photos=MOST_PHOTOS,
-        reason_zh=told.reason_words[0] if told.reason_words else None,
+        reason=reason_words(told),
         working_days=settings().appeal_working_days,
     )

@@ -18,19 +18,31 @@ from app.plate_keys import plate_keys
 from app.web.answering import Answer, take_form
 from app.web.blueprint import web
 from app.web.forms import Form
-from app.web.owner_words import DOCUMENT_WORDS, FIELD_WORDS, PURPOSE_WORDS, RELATION_WORDS, REMOVED_WORDS
+from app.web.language import _, _l, in_english
+from app.web.owner_words import (
+    DOCUMENT_WORDS,
+    FIELD_WORDS,
+    PLATE_WORDS,
+    PURPOSE_WORDS,
+    RELATION_WORDS,
+    REMOVED_WORDS,
+    TRADE_IN_WORDS,
+)
 from app.web.transfers import transfers_with
+from app.web.wording import full_day
 from registry.consent import WORDINGS, answer_consent, standing_consents
-from registry.erasure import ask_erasure, outlook
-from registry.filings import FILED_BIKE, clean_plate
+from registry.erasure import Outlook, ask_erasure, outlook
+from registry.filings import clean_plate
 from registry.holdings import holdings_of
 from registry.people import Person, mask_id_number, mask_name, mask_phone, open_name
 from registry.plates import PLATE_CODE, PlateCode, code_of, find_plate, report
 from registry.proxies import end_proxy, entrusted_to, proxies_for
-from registry.trade_ins import TRADE_IN
 
 ELSEWHERE = ClaimsAndMoney()
-REPORTED = {"report_stolen": "报失记下了，扫这块号牌的人都会看到。", "report_found": "找回记下了，号牌恢复有效。"}
+REPORTED = {
+    "report_stolen": _l("报失记下了，扫这块号牌的人都会看到。"),
+    "report_found": _l("找回记下了，号牌恢复有效。"),
+}
 
 
 @web.get("/my/data", endpoint="my_data")
@@ -47,8 +59,7 @@ def show_data() -> str:
         id_no=mask_id_number(held.id_no),
         phone=mask_phone(held.phone) if held.phone else None,
         document=DOCUMENT_WORDS.get(held.document, held.document),
-        bike_words=FILED_BIKE.words,
-        trade_in_words=TRADE_IN.words,
+        trade_in_words=TRADE_IN_WORDS,
         looks=[(look.at, FIELD_WORDS.get(look.field, look.field), look.role) for look in held.looks],
         consents=_consents(person_id),
         proxies=_proxies(person_id),
@@ -88,7 +99,7 @@ def take_consent(purpose: str) -> Answer:
                 actor=caller().actor,
                 now=business_now(),
             )
-            flash("记下了：同意。" if given else "记下了：不同意。")
+            flash(_("记下了：同意。") if given else _("记下了：不同意。"))
         return url_for("web.my_data")
 
     return take_form(form=form, work=work, page=lambda form: show_data())
@@ -109,7 +120,7 @@ def take_proxy_ending(reference: str) -> Answer:
             actor=account.actor,
             now=business_now(),
         )
-        flash("代办结束了。他以前替您办的照样算数。")
+        flash(_("代办结束了。他以前替您办的照样算数。"))
         return url_for("web.my_data")
 
     return take_form(form=form, work=work, page=lambda form: show_data())
@@ -131,7 +142,7 @@ def take_report(plate_no: str) -> Answer:
     def work() -> str:
         account, number = caller(), clean_plate(plate_no)
         if form.value("step") not in REPORTED:
-            form.blame(None, "没有说是丢了还是找回来了。")
+            form.blame(None, _("没有说是丢了还是找回来了。"))
         form.check()
         _code(number)  # a plate never looked at has no code yet, and its thief would be told nothing
         report(
@@ -142,7 +153,7 @@ def take_report(plate_no: str) -> Answer:
             now=business_now(),
             reach=reach_of(account),
         )
-        flash(REPORTED[form.value("step")])
+        flash(str(REPORTED[form.value("step")]))
         return url_for("web.my_plate", plate_no=number)
 
     return take_form(form=form, work=work, page=lambda form: _plate_page(plate_no, form))
@@ -151,7 +162,16 @@ def take_report(plate_no: str) -> Answer:
 @web.get("/my/erasure", endpoint="my_erasure")
 @requires("owner")
 def show_erasure() -> str:
-    """What erasing would wait for, what the law keeps, and the one button."""
+    """What erasing would wait for, what goes and what the law keeps; the way on."""
+    return render_template("own_erasure.html", seen=_outlook(), kept_until=_kept_until())
+
+
+@web.get("/my/erasure/check", endpoint="my_erasure_check")
+@requires("owner")
+def check_erasure() -> AnyResponse | str:
+    """The last question before everything goes; back where something is not finished."""
+    if _outlook().waits_for:
+        return redirect(url_for("web.my_erasure"), 303)
     return _erasure_page(Form(fields=("sure",)))
 
 
@@ -163,7 +183,7 @@ def take_erasure() -> Answer:
 
     def work() -> str:
         if form.value("sure") != "yes":
-            form.blame("sure", "请先勾选「我知道删了就找不回来」。")
+            form.blame("sure", _("请先勾选「我知道删了就找不回来」。"))
         form.check()
         erasure = ask_erasure(
             session=db.session(),
@@ -172,8 +192,8 @@ def take_erasure() -> Answer:
             actor=caller().actor,
             now=business_now(),
         )
-        gone = "、".join(REMOVED_WORDS[name] for name, number in erasure.removed.items() if number)
-        flash(f"您的信息已经删除{f'：{gone}' if gone else ''}。法律要求保存的已经锁定，谁都看不到。")
+        gone = _("、").join(str(REMOVED_WORDS[name]) for name, number in erasure.removed.items() if number)
+        flash(_("您的信息已经删除：%(gone)s。法律要求保存的已经锁定，谁都看不到。", gone=gone))
         return url_for("web.front")
 
     return take_form(form=form, work=work, page=_erasure_page)
@@ -197,9 +217,9 @@ def _consents(person_id: int) -> list[dict[str, Any]]:
     return [
         {
             "purpose": purpose,
-            "title": PURPOSE_WORDS[purpose],
+            "title": str(PURPOSE_WORDS[purpose]),
             "version": versions[-1].version,
-            "zh": versions[-1].zh,
+            "wording": versions[-1].en if in_english() else versions[-1].zh,
             "given": purpose in stands and stands[purpose].given,
             "answered_at": stands[purpose].at if purpose in stands else None,
         }
@@ -213,7 +233,7 @@ def _proxies(person_id: int) -> list[dict[str, Any]]:
         {
             "reference": reference,
             "name": mask_name(open_name(person=session.get_one(Person, proxy.person_id), keyring=keyring())),
-            "relation": RELATION_WORDS[proxy.relation],
+            "relation": str(RELATION_WORDS[proxy.relation]),
             "authority_no": proxy.authority_no,
             "recorded_at": proxy.recorded_at,
             "ended_at": proxy.ended_at,
@@ -233,7 +253,7 @@ def _plate_page(plate_no: str, form: Form) -> str:
         plate=plate,
         bike=bike,
         code=code,
-        state_zh=PLATE_CODE.words[code.state],
+        state=PLATE_WORDS[code.state],
         may=[step for step in REPORTED if PLATE_CODE.allows(state=code.state, step=step)],
     )
 
@@ -253,5 +273,13 @@ def _code(plate_no: str) -> PlateCode:
 
 
 def _erasure_page(form: Form) -> str:
-    seen = outlook(session=db.session(), person_id=_person_id(), elsewhere=ELSEWHERE)
-    return render_template("own_erasure.html", form=form, seen=seen)
+    return render_template("own_erasure_check.html", form=form)
+
+
+def _outlook() -> Outlook:
+    return outlook(session=db.session(), person_id=_person_id(), elsewhere=ELSEWHERE)
+
+
+def _kept_until() -> str:
+    last = _outlook().kept_until
+    return full_day(last) if last else ""

@@ -16,9 +16,10 @@ from app.context import business_now, settings
 from app.db import db
 from app.print.receipt import receipt_pdf
 from app.web.blueprint import web
-from app.web.owner import find_own
+from app.web.forms import said
+from app.web.owner_record import find_own
+from app.web.owner_words import OUTCOME_WORDS
 from subsidy.log_reading import LogEmpty
-from subsidy.receipt_checks import OUTCOMES_ZH
 from subsidy.receipts import NoClaimYet, ReceiptErased, ReceiptNotReady, receipt_of, short_link
 
 QUIET_MODULES = 4
@@ -39,8 +40,8 @@ def show_receipt(reference: str) -> str:
         "own_receipt.html",
         record=record,
         receipt=receipt,
-        refusal=refusal,
-        outcome=OUTCOMES_ZH.get(receipt["decision"]["entry"]["outcome"], "") if receipt else "",
+        refused=said(refusal) if refusal else None,
+        outcome=OUTCOME_WORDS[receipt["decision"]["entry"]["outcome"]] if receipt else "",
         proof="/proof?" + link.partition("?")[2],
         qr=qr_path(link) if receipt else None,
     )

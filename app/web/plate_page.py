@@ -8,8 +8,9 @@ from werkzeug.wrappers import Response
 from app.access import public
 from app.api.plates import check_scanned
 from app.web.blueprint import web
+from app.web.language import _l
 
-BATTERY_WORDS = {"lead_acid": "铅酸电池", "lithium": "锂电池", "sodium": "钠电池", "other": "其他电池"}
+BATTERY_WORDS = {"lead_acid": _l("铅酸电池"), "lithium": _l("锂电池"), "sodium": _l("钠电池"), "other": _l("其他电池")}
 
 
 # The QR holds capitals only: they take less room there.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from flask import Response, abort, flash, redirect, render_template, request, url_for
 from sqlalchemy import func, select
 from werkzeug.wrappers import Response as AnyResponse
@@ -13,21 +11,26 @@ from app.auth import caller
 from app.context import business_now, keyring, partners, reach_of, settings
 from app.db import db
 from app.errors import status_of
+from app.web.answering import take_form
 from app.web.blueprint import asked_before, web
 from app.web.board_figures import day_began
+from app.web.dealer_words import DEALER_WORDS
 from app.web.forms import Form, FormIncomplete
 from app.web.front import tagged
+from app.web.language import _, ngettext
 from app.web.place import place_of
-from app.web.point_list import EMPTY, TABS, count_by_tab, list_by_tab
+from app.web.point_autosave import with_draft
+from app.web.point_list import EMPTY, TABS, count_by_tab, list_by_tab, shown_item
 from app.web.point_steps import SALE_NAMES, STEPS, due_step, uploaded
-from app.web.progress import PARTY_WORDS, headline, steps_of, who_acts
+from app.web.progress import headline, steps_of, who_acts
 from app.web.sending import send_once
 from app.web.trade_in_record import PHOTO_WORDS, Record, read_record
 from registry.base import Refusal
 from registry.bikes import Bike
-from registry.dealers import DEALER, Dealer
+from registry.dealers import Dealer
 from registry.destruction import overdue_destructions
 from registry.opening import PoliceDisagree, open_trade_in
+from registry.point_drafts import Kept, drop_drafts
 from registry.receiving import add_photo
 from registry.stocking import list_stock
 from registry.trade_ins import PHOTO_KINDS, TRADE_IN, TradeIn, TradeInPhoto, get_trade_in
@@ -52,21 +55,23 @@ def point() -> str:
     before = asked_before()
     found = list_by_tab(session=db.session(), dealer_id=dealer.id, tab=chosen, before=before, limit=A_PAGE + 1)
     counts = count_by_tab(session=db.session(), dealer_id=dealer.id)
+    overdue = len(overdue_destructions(session=db.session(), now=business_now(), dealer_id=dealer.id))
     return render_template(
         "point.html",
         dealer=dealer,
-        may_open=dealer.may_open_trade_ins,
-        why_not="置换功能没有开通。" if dealer.state == "licensed" else f"本店{DEALER.words[dealer.state]}。",
+        may_open=_why_not(dealer, overdue) is None,
+        why_not=_why_not(dealer, overdue),
         tabs=[{"key": key, "word": word, "number": counts[key]} for key, word in TABS.items()],
         chosen=chosen,
-        items=[_item(trade_in) for trade_in in found[:A_PAGE]],
+        items=[shown_item(_record(trade_in)) for trade_in in found[:A_PAGE]],
         older=found[A_PAGE - 1].id if len(found) > A_PAGE else None,
         empty_title=EMPTY[chosen][0],
         empty_text=EMPTY[chosen][1],
         done_today=_done_today(dealer),
         in_stock=count_stock(dealer),
         to_correct=len(waiting_for_correction(session=db.session(), reach=reach_of(caller()))),
-        overdue=len(overdue_destructions(session=db.session(), now=business_now(), dealer_id=dealer.id)),
+        overdue=overdue,
+        most_overdue=settings().most_overdue,
         on_the_way=dealer.state in ON_THE_WAY,
     )
 
@@ -75,7 +80,9 @@ def point() -> str:
 @requires("dealer")
 def ask_to_open() -> str:
     """The form that opens a trade-in."""
-    return render_template("point_open.html", dealer=own_dealer(), form=Form(fields=OPENING_FIELDS))
+    form = Form.read("plate_no", source=request.args)
+    form.fields = OPENING_FIELDS
+    return render_template("point_open.html", dealer=own_dealer(), form=form)
 
 
 @web.post("/point/open", endpoint="take_open")
@@ -99,13 +106,13 @@ def take_open() -> AnyResponse | tuple[str, int]:
                 **form.values,
             )
         except PoliceDisagree as disagreed:
-            flash("登记保存了，但是交警核对没有通过。", STOPPED)
+            flash(_("登记保存了，但是交警核对没有通过。"), STOPPED)
             return url_for("web.point_trade_in", reference=disagreed.facts["reference"])
         verified = trade_in.state == "old_bike_verified"
         if verified:
-            flash("核对通过，可以收旧车了。")
+            flash(_("核对通过，可以收旧车了。"))
         else:
-            flash("登记保存了，交警系统现在没有回话，请过一会儿再核对。", STOPPED)
+            flash(_("登记保存了，交警系统现在没有回话，请过一会儿再核对。"), STOPPED)
         return url_for("web.point_trade_in", reference=trade_in.reference)
 
     try:
@@ -125,7 +132,9 @@ def trade_in_page(reference: str) -> str:
     """One trade-in: the step due now as a form, then the way."""
     record = read_own(reference)
     step = STEPS.get(due_step(record) or "")
-    return _page(record, Form(fields=step.fields if step else ()))
+    form = Form(fields=step.fields if step else ())
+    kept = with_draft(record, due_step(record), form)
+    return _page(record, form, kept=kept)
 
 
 @web.get("/point/trade-ins/<reference>/live", endpoint="point_live")
@@ -143,32 +152,39 @@ def trade_in_live(reference: str) -> AnyResponse:
 def take_photos(reference: str) -> AnyResponse | tuple[str, int]:
     """Keep the pictures that were chosen, each by itself: one that is refused does not lose the others."""
     read_own(reference)
-    form = Form(fields=PHOTO_KINDS)
-    kept = 0
-    for kind in PHOTO_KINDS:
-        image = uploaded(kind)
-        if not image:
-            continue
-        try:
-            add_photo(
-                session=db.session(),
-                reference=reference,
-                reach=reach_of(caller()),
-                kind=kind,
-                image=image,
-                actor=caller().actor,
-            )
-            db.session.commit()
-            kept += 1
-        except Refusal as refusal:
-            db.session.rollback()
-            form.refuse(refusal, image=kind)
-    if not kept and not form.errors:
-        form.blame(next(iter(read_own(reference).photos_missing), None), "还没有选照片。")
-    if form.errors:
-        return _page(read_own(reference), form), TYPED_INCOMPLETE
-    flash(f"存好了 {kept} 张。")
-    return redirect(url_for("web.point_trade_in", reference=reference), 303)
+    form = Form.read(*PHOTO_KINDS)
+    form.values.clear()  # the fields are pictures, not words left out
+    images = {kind: image for kind in PHOTO_KINDS if (image := uploaded(kind))}
+
+    def work() -> str:
+        for kind, image in images.items():
+            _keep_photo(form, reference, kind, image)
+        if not images:
+            form.blame(next(iter(read_own(reference).photos_missing), None), _("还没有选照片。"))
+        form.check()
+        flash(ngettext("存好了 %(n)s 张。", "存好了 %(n)s 张。", len(images), n=len(images)))
+        return url_for("web.point_trade_in", reference=reference)
+
+    return take_form(
+        form=form, work=work, page=lambda form: _page(read_own(reference), form), files=b"".join(images.values())
+    )
+
+
+def _keep_photo(form: Form, reference: str, kind: str, image: bytes) -> None:
+    """Keep one picture for good, or blame its field."""
+    try:
+        add_photo(
+            session=db.session(),
+            reference=reference,
+            reach=reach_of(caller()),
+            kind=kind,
+            image=image,
+            actor=caller().actor,
+        )
+        db.session.commit()
+    except Refusal as refusal:
+        db.session.rollback()
+        form.refuse(refusal, image=kind)
 
 
 @web.get("/point/trade-ins/<reference>/<step>", endpoint="point_step_address")
@@ -191,6 +207,7 @@ def take_step(reference: str, step: str) -> AnyResponse | tuple[str, int]:
     def work() -> str:
         said = chosen.take(form, reference)
         trade_in = get_trade_in(session=db.session(), reference=reference, reach=reach_of(caller()))
+        drop_drafts(session=db.session(), trade_in_id=trade_in.id)
         # A withdrawn trade-in keeps the reason for which the police once refused it.
         flash(said, STOPPED if trade_in.refusal and trade_in.state != "withdrawn" else "message")
         return url_for("web.point_trade_in", reference=reference)
@@ -249,18 +266,27 @@ def _done_today(dealer: Dealer) -> int:
 
 def read_own(reference: str) -> Record:
     """Return one of the point's own trade-ins; raises TradeInNotFound."""
-    trade_in = get_trade_in(session=db.session(), reference=reference, reach=reach_of(caller()))
+    return _record(get_trade_in(session=db.session(), reference=reference, reach=reach_of(caller())))
+
+
+def _record(trade_in: TradeIn) -> Record:
     return read_record(session=db.session(), keyring=keyring(), trade_in=trade_in)
 
 
-def _item(trade_in: TradeIn) -> dict[str, Any]:
-    record = read_record(session=db.session(), keyring=keyring(), trade_in=trade_in)
-    now = who_acts(record, "point")
-    word = {"you": now.title.split("，")[0], "wait": f"等{PARTY_WORDS.get(now.party, '')}"}.get(now.kind, now.title)
-    return {"record": record, "now": now, "short": word}
+def _why_not(dealer: Dealer, overdue: int) -> str | None:
+    """Say why this point opens no trade-in now, None where it does; the domain refuses for the same reasons."""
+    if dealer.state != "licensed":
+        return _("本店%(state)s。", state=DEALER_WORDS[dealer.state])
+    if not dealer.licence_runs(now=business_now()):
+        return _("本店授牌已到期。")
+    if not dealer.trade_in_on:
+        return _("置换功能没有开通。")
+    if overdue > settings().most_overdue:
+        return _("有 %(n)s 辆旧车过了拆解期限，补登证明以后马上恢复。", n=overdue)
+    return None
 
 
-def _page(record: Record, form: Form) -> str:
+def _page(record: Record, form: Form, *, kept: Kept | None = None) -> str:
     due = due_step(record)
     stock = list_stock(session=db.session(), dealer_id=record.dealer.id) if due == "sale" else []
     return render_template(
@@ -269,11 +295,13 @@ def _page(record: Record, form: Form) -> str:
         record=record,
         form=form,
         due=due,
+        saved_at=kept.saved_at if kept else None,
         now=who_acts(record, "point"),
         steps=steps_of(record),
         headline=headline(record),
         photo_words=PHOTO_WORDS,
-        stock=[(bike.vehicle_code, f"{bike.model}　{bike.vehicle_code}") for bike in stock],
+        stock=[(bike.vehicle_code, f"{bike.model} {bike.vehicle_code}") for bike in stock],
+        stock_labels={bike.registration_code: bike.vehicle_code for bike in stock},
         may_withdraw=TRADE_IN.allows(state=record.trade_in.state, step="withdraw"),
         moved_on=False,
         as_of=business_now(),

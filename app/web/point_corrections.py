@@ -13,6 +13,7 @@ from app.web.answering import Answer, sent_file, take_form
 from app.web.blueprint import web
 from app.web.correcting import correct, correction_form, sent_correction, wrong_fields, wrong_photos
 from app.web.forms import Form
+from app.web.language import _, in_english
 from app.web.point import own_dealer, read_own
 from app.web.trade_in_record import PHOTO_WORDS, Record
 from subsidy.corrections import replace_photo, waiting_for_correction
@@ -28,7 +29,7 @@ def show_corrections() -> str:
         "point_corrections.html",
         dealer=own_dealer(),
         items=[
-            {"record": read_own(item.trade_in.reference), "wrong": [FAULTS[fault.code].zh for fault in item.faults]}
+            {"record": read_own(item.trade_in.reference), "wrong": [_wrong(fault.code) for fault in item.faults]}
             for item in found
             if item.faults
         ],
@@ -53,7 +54,7 @@ def take_correction(reference: str) -> Answer:
     form = sent_correction()
 
     def work() -> str:
-        flash(correct(record, form).replace("您", "车主"))
+        flash(correct(record, form))
         return url_for("web.point_trade_in", reference=reference)
 
     return take_form(form=form, work=work, page=lambda form: _page(read_own(reference), form))
@@ -70,7 +71,7 @@ def take_photo(reference: str, kind: str) -> Answer:
 
     def work() -> str:
         if not image:
-            form.blame(kind, "还没有选照片。")
+            form.blame(kind, _("还没有选照片。"))
         form.check()
         account = caller()
         replace_photo(
@@ -82,7 +83,7 @@ def take_photo(reference: str, kind: str) -> Answer:
             clock=settings().clock,
             actor=account.actor,
         )
-        flash(f"{PHOTO_WORDS.get(kind, '照片')}的照片换好了。")
+        flash(_("%(what)s的照片换好了。", what=PHOTO_WORDS[kind]))
         return url_for("web.point_correction", reference=reference)
 
     return take_form(
@@ -95,6 +96,11 @@ def take_photo(reference: str, kind: str) -> Answer:
 def back_from_photo(reference: str, kind: str) -> Response:
     """Lead from a photo form's own address to the correction."""
     return redirect(url_for("web.point_correction", reference=reference), 303)
+
+
+def _wrong(code: str) -> str:
+    words = FAULTS[code]
+    return f"{words.en}." if in_english() else _("%(what)s。", what=words.zh)
 
 
 def _page(record: Record, form: Form) -> str:

@@ -14,10 +14,10 @@ from app.db import db
 from app.web.answering import Answer, sent_file, take_form
 from app.web.blueprint import web
 from app.web.forms import Form
+from app.web.language import _, _l
 from app.web.point import own_dealer, read_own
 from registry.destruction import (
     DUE_WITHIN,
-    PART_WORDS,
     PARTS,
     Destruction,
     confirm_destruction,
@@ -28,6 +28,7 @@ from registry.trade_ins import TradeIn
 
 FIELDS = ("part", "firm", "document_no", "done_on", "image")
 SHOWN = 100
+PART_NAMES = {"bike": _l("旧车拆解"), "battery": _l("电池回收")}
 
 
 @web.get("/point/destructions", endpoint="point_destructions")
@@ -68,10 +69,10 @@ def take_destruction(reference: str) -> Answer:
     def work() -> str:
         part = form.value("part")
         if part not in PARTS:
-            form.blame("part", "还没有选是哪一样证明。")
-        done_on = form.day("done_on", "日期")
+            form.blame("part", _("还没有选是哪一样证明。"))
+        done_on = form.day("done_on", _("日期"))
         if not image:
-            form.blame("image", "还没有选证明的照片。")
+            form.blame("image", _("还没有选证明的照片。"))
         form.check()
         account = caller()
         confirm_destruction(
@@ -86,7 +87,7 @@ def take_destruction(reference: str) -> Answer:
             actor=account.actor,
             now=business_now(),
         )
-        flash(f"{PART_WORDS[part]}记下了。")
+        flash(_("%(what)s记下了。", what=PART_NAMES[part]))
         done = destructions_of(session=db.session(), trade_in_id=read_own(reference).trade_in.id)
         if len(done) == len(PARTS):
             return url_for("web.point_destructions")
@@ -114,14 +115,14 @@ def _item(reference: str, now: datetime) -> dict[str, object]:
     assert received_at is not None, "only received old bikes are listed"
     due_at = received_at + DUE_WITHIN
     done = {each.part for each in destructions_of(session=db.session(), trade_in_id=record.trade_in.id)}
-    missing = [PART_WORDS[part] for part in PARTS if part not in done]
-    return {"record": record, "due_at": due_at, "late": due_at < now, "missing": "、".join(missing)}
+    missing = [str(PART_NAMES[part]) for part in PARTS if part not in done]
+    return {"record": record, "due_at": due_at, "late": due_at < now, "missing": _("、").join(missing)}
 
 
 def _page(reference: str, form: Form) -> str:
     record = read_own(reference)
     done = destructions_of(session=db.session(), trade_in_id=record.trade_in.id)
-    missing = [(part, PART_WORDS[part]) for part in PARTS if part not in {each.part for each in done}]
+    missing = [(part, PART_NAMES[part]) for part in PARTS if part not in {each.part for each in done}]
     if len(missing) == 1 and not form.value("part"):
         form.values["part"] = missing[0][0]
     return render_template(
@@ -129,7 +130,7 @@ def _page(reference: str, form: Form) -> str:
         dealer=record.dealer,
         record=record,
         form=form,
-        done=[(each, PART_WORDS[each.part]) for each in done],
+        done=[(each, PART_NAMES[each.part]) for each in done],
         missing=missing,
         due_at=record.trade_in.received_at + DUE_WITHIN if record.trade_in.received_at else None,
     )

@@ -12,9 +12,18 @@ from app.context import business_now, keyring, partners, settings
 from app.db import db
 from app.web.answering import Answer, take_form
 from app.web.blueprint import web
+from app.web.dealer_words import DEALER_WORDS, way_of
 from app.web.forms import Form
+from app.web.language import _
 from app.web.point import own_dealer
-from registry.dealer_commitments import current_version, send_signing_code, sign_commitment, signature_of
+from app.web.wording import moment_full
+from registry.dealer_commitments import (
+    CommitmentSignature,
+    current_version,
+    send_signing_code,
+    sign_commitment,
+    signature_of,
+)
 from registry.dealer_inputs import masked_mobile
 from registry.dealer_steps import steps_of
 from registry.dealer_training import (
@@ -27,18 +36,10 @@ from registry.dealer_training import (
     hand_in_test,
     list_tests,
 )
-from registry.dealers import DEALER
+from registry.dealers import local_day
 from registry.one_time_codes import Asker
 
-# The way, each step with the state it leads to and who takes it.
-WAY = (
-    ("accepted", "局里审核", "wait"),
-    ("committed", "签承诺书", "you"),
-    ("trained", "培训和测试", "you"),
-    ("enrolled", "开通置换功能", "wait"),
-    ("licensed", "授牌，领标牌", "wait"),
-)
-ORDER = ("applied", *(state for state, _, _ in WAY))
+NOT_TO_BE_TESTED = ("applied", "refused", "accepted", "revoked")
 
 
 @web.get("/point/enrolment", endpoint="point_enrolment")
@@ -46,19 +47,13 @@ ORDER = ("applied", *(state for state, _, _ in WAY))
 def show_enrolment() -> str:
     """Where the dealer stands, what is due, and every step so far."""
     dealer, session = own_dealer(), db.session()
-    stands = "applied" if dealer.state == "refused" else dealer.state
-    reached = ORDER.index(stands) if stands in ORDER else len(WAY)
     version = current_version(session=session, now=business_now())
     steps = steps_of(session=session, dealer_id=dealer.id)
-    at = {step.state: step.at for step in steps}
     return render_template(
         "point_enrolment.html",
         dealer=dealer,
-        state_zh=DEALER.words[dealer.state],
-        way=[
-            {"title": title, "who": who, "done": place < reached, "now": place == reached, "at": at.get(state)}
-            for place, (state, title, who) in enumerate(WAY)
-        ],
+        state_word=DEALER_WORDS[dealer.state],
+        way=way_of(dealer, steps),
         signed=signature_of(session=session, dealer_id=dealer.id, version=version.version),
         version=version,
         reason=next((step.reason for step in reversed(steps) if step.reason), None),
@@ -87,7 +82,7 @@ def take_code_request() -> Answer:
             asker=Asker(address=request.remote_addr or "", device=None),
             real_now=real(),
         )
-        flash(f"验证码发到 {phone} 了，5 分钟内有效。")
+        flash(_("验证码发到 %(phone)s 了，5 分钟内有效。", phone=phone))
         return url_for("web.point_commitment", sent="yes")
 
     return take_form(form=form, work=work, page=_commitment_page)
@@ -107,7 +102,7 @@ def take_signature() -> Answer:
     form = Form.read("code", "version")
 
     def work() -> str:
-        code = form.text("code", "还没有填验证码。", longest=12)
+        code = form.text("code", _("还没有填验证码。"), longest=12)
         form.check()
         typed = form.value("version")
         sign_commitment(
@@ -120,7 +115,7 @@ def take_signature() -> Answer:
             now=business_now(),
             real_now=real(),
         )
-        flash("承诺书签好了，公示给所有人看。")
+        flash(_("承诺书签好了，公示给所有人看。"))
         return url_for("web.point_enrolment")
 
     return take_form(form=form, work=work, page=_commitment_page)
@@ -179,7 +174,7 @@ def take_test(test_id: str) -> Answer:
         for place, (name, question) in enumerate(zip(form.fields, drawn.questions, strict=True), start=1):
             typed = form.value(name)
             if typed not in map(str, range(len(question.options))):
-                form.blame(name, f"第 {place} 题还没有选。")
+                form.blame(name, _("第 %(n)s 题还没有选。", n=place))
             else:
                 answers.append(int(typed))
         form.check()
@@ -192,7 +187,7 @@ def take_test(test_id: str) -> Answer:
             now=business_now(),
         )
         flash(
-            f"答对 {judged.attempt.correct} 题，通过了。" if judged.attempt.passed else "这次没有通过。",
+            _("答对 %(n)s 题，通过了。", n=judged.attempt.correct) if judged.attempt.passed else _("这次没有通过。"),
             "message" if judged.attempt.passed else "stopped",
         )
         return url_for("web.point_test", test_id=drawn.attempt.id)
@@ -213,22 +208,38 @@ def _names(drawn: DrawnTest) -> tuple[str, ...]:
 def _commitment_page(form: Form) -> str:
     dealer, session = own_dealer(), db.session()
     version = current_version(session=session, now=business_now())
+    signed = signature_of(session=session, dealer_id=dealer.id, version=version.version)
     return render_template(
         "point_commitment.html",
         dealer=dealer,
         form=form,
         version=version,
         paragraphs=[line for line in version.text_zh.splitlines() if line.strip()],
-        signed=signature_of(session=session, dealer_id=dealer.id, version=version.version),
+        signed=signed,
+        signed_line=_signed_line(signed) if signed else "",
         mobile=masked_mobile(dealer=dealer, keyring=keyring()),
         sent=request.args.get("sent") == "yes" or "code" in form.values,
         sandbox=f"{settings().sms_url}/messages" if settings().mode == "demo" else None,
     )
 
 
+def _signed_line(signature: CommitmentSignature) -> str:
+    when = moment_full(signature.signed_at)
+    if signature.phone_masked:
+        return _("%(when)s 签字，手机 %(phone)s。", when=when, phone=signature.phone_masked)
+    return _("%(when)s 签字。", when=when)
+
+
 def _training_page(form: Form) -> str:
     dealer, session, now, rules = own_dealer(), db.session(), business_now(), settings().enrolment
-    material = current_training(session=session, now=now)
+    material, tests = current_training(session=session, now=now), list_tests(session=session, dealer_id=dealer.id)
+    left = attempts_left(session=session, dealer_id=dealer.id, rules=rules, now=now)
+    version = current_version(session=session, now=now).version
+    signed = signature_of(session=session, dealer_id=dealer.id, version=version) is not None
+    begun = any(
+        test.submitted_at is None and test.version == material.version and local_day(test.drawn_at) == local_day(now)
+        for test in tests
+    )
     return render_template(
         "point_training.html",
         dealer=dealer,
@@ -236,8 +247,11 @@ def _training_page(form: Form) -> str:
         material=material,
         paragraphs=[line for line in material.text_zh.splitlines() if line.strip()],
         rules=rules,
-        left=attempts_left(session=session, dealer_id=dealer.id, rules=rules, now=now),
-        tests=list_tests(session=session, dealer_id=dealer.id),
+        left=left,
+        tests=tests,
+        signed=signed,
+        begun=begun,
+        may_draw=signed and dealer.state not in NOT_TO_BE_TESTED and (begun or left > 0),
     )
 
 

@@ -1,22 +1,34 @@
-"""A point's trade-ins by who is waiting for whom."""
+"""A point's trade-ins by who is waiting for whom, and how a list shows one of them."""
 
 from __future__ import annotations
+
+import re
+from typing import Any
 
 from sqlalchemy import ColumnElement, case, func, select
 from sqlalchemy.orm import Session
 
+from app.web.language import _l
+from app.web.progress import who_acts
+from app.web.trade_in_record import Record
 from registry.trade_ins import TradeIn
 from subsidy.claims import Claim, Decision
 from subsidy.faults import FAULTS, OWNER_NAME
 from subsidy.payouts import Payout
 
-TABS = {"point": "等我", "police": "等交警", "owner": "等车主", "bureau": "等局里", "over": "已办完"}
+TABS = {
+    "point": _l("等我"),
+    "police": _l("等交警"),
+    "owner": _l("等车主"),
+    "bureau": _l("等局里"),
+    "over": _l("已办完"),
+}
 EMPTY = {
-    "point": ("没有等您的", "登记一辆旧车，就从这里开始。"),
-    "police": ("没有等交警的", "申请注销或者申请新号牌以后，会列在这里。"),
-    "owner": ("没有等车主的", "办完了还没填收款钱包的、要车主更正的，会列在这里。"),
-    "bureau": ("没有等局里的", "要局里核对的，会列在这里。"),
-    "over": ("还没有办完的", "办完一单，这里就多一单。"),
+    "point": (_l("没有等您的"), _l("登记一辆旧车，就从这里开始。")),
+    "police": (_l("没有等交警的"), _l("申请注销或者申请新号牌以后，会列在这里。")),
+    "owner": (_l("没有等车主的"), _l("办完了还没填收款钱包的、要车主更正的，会列在这里。")),
+    "bureau": (_l("没有等局里的"), _l("要局里核对的，会列在这里。")),
+    "over": (_l("还没有办完的"), _l("办完一单，这里就多一单。")),
 }
 STEPS_OF_THE_POINT = ("opened", "old_bike_verified", "old_bike_received", "old_plate_cancelled", "new_bike_sold")
 STEPS_OF_THE_POLICE = ("cancel_requested", "plate_applied")
@@ -69,3 +81,11 @@ def list_by_tab(*, session: Session, dealer_id: int, tab: str, before: int | Non
     if before is not None:
         query = query.where(TradeIn.id < before)
     return list(session.scalars(query))
+
+
+def shown_item(record: Record) -> dict[str, Any]:
+    """Return a trade-in as a row shows it: the record, who acts now, and that in one word."""
+    now = who_acts(record, "point")
+    # The first clause of what the point has to do fits a tag; of the others it is who they are.
+    short = re.split(r"[,\uff0c]", now.title)[0] if now.kind == "you" else now.tag
+    return {"record": record, "now": now, "short": short}

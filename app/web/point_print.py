@@ -18,6 +18,7 @@ from app.print.plaque import plaque_pdf
 from app.print.poster import poster_pdf
 from app.web.blueprint import web
 from app.web.forms import Form
+from app.web.language import _, _l
 from app.web.place import place_of
 from app.web.point import count_stock, own_dealer
 from registry.base import Refusal
@@ -25,7 +26,7 @@ from registry.labels import MOST_LABELS, coded_in_stock
 from registry.points import PointNotFound, PublicPoint, get_public_point
 
 FIELDS = ("codes", "newest", "of")
-KINDS = (("bike", "贴在车上"), ("battery", "贴在电池上"))
+KINDS = (("bike", _l("贴在车上")), ("battery", _l("贴在电池上")))
 NEWEST = 24
 
 
@@ -45,9 +46,9 @@ def print_labels() -> Response | tuple[str, int]:
         form.values["of"] = "bike"
     typed = form.value("newest") or str(NEWEST)
     if not (typed.isascii() and typed.isdecimal() and 1 <= int(typed[:6]) <= MOST_LABELS):
-        form.blame("newest", f"要 1 到 {MOST_LABELS} 之间的数。")
+        form.blame("newest", _("要 1 到 %(most)s 之间的数。", most=MOST_LABELS))
     if form.value("of") not in dict(KINDS):
-        form.blame("of", "还没有选贴在哪里。")
+        form.blame("of", _("还没有选贴在哪里。"))
     if form.errors:
         return _page(form), 422
     codes = request.args.get("codes", "")[: MOST_LABELS * 20]

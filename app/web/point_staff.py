@@ -15,6 +15,7 @@ from app.schemas.dealers import SHORTEST_PASSWORD
 from app.web.answering import Answer, take_form
 from app.web.blueprint import web
 from app.web.forms import Form
+from app.web.language import _
 from app.web.point import own_dealer
 from registry.accounts import Account
 from registry.dealer_staff import ColleagueNotFound, add_colleague, disable_colleague, list_colleagues, reset_colleague
@@ -40,10 +41,10 @@ def take_colleague() -> Answer:
     password = request.form.get("password", "")[:LONGEST_PASSWORD]
 
     def work() -> str:
-        login = form.text("login", "还没有填登录名。", longest=40)
+        login = form.text("login", _("还没有填登录名。"), longest=40)
         if login and not re.fullmatch(r"[\w.@-]{3,40}", login, re.ASCII):
-            form.blame("login", "登录名用 3 到 40 个字母、数字、点或横线。")
-        name = form.text("display_name", "还没有填姓名。", longest=60)
+            form.blame("login", _("登录名用 3 到 40 个字母、数字、点或横线。"))
+        name = form.text("display_name", _("还没有填姓名。"), longest=60)
         _check_password(form, "password", password)
         form.check()
         account = add_colleague(
@@ -55,7 +56,7 @@ def take_colleague() -> Answer:
             manager=form.value("manager") == "yes",
             actor=caller().actor,
         )
-        flash(f"加好了，{account.display_name}可以用 {account.login} 登录。")
+        flash(_("加好了，%(name)s可以用 %(login)s 登录。", name=account.display_name, login=account.login))
         return url_for("web.point_colleagues")
 
     return take_form(form=form, work=work, page=_page)
@@ -84,7 +85,7 @@ def take_disabling(account_id: str) -> Answer:
             actor=caller().actor,
             real_now=real(),
         )
-        flash(f"{colleague.display_name}的账号停用了。")
+        flash(_("%(name)s的账号停用了。", name=colleague.display_name))
         return url_for("web.point_colleagues")
 
     return take_form(form=form, work=work, page=lambda form: _deed_page(colleague, "disabling", form))
@@ -108,7 +109,7 @@ def take_password(account_id: str) -> Answer:
             password_hash=hash_password(password),
             actor=caller().actor,
         )
-        flash(f"{colleague.display_name}的密码换好了。")
+        flash(_("%(name)s的密码换好了。", name=colleague.display_name))
         return url_for("web.point_colleagues")
 
     return take_form(form=form, work=work, page=lambda form: _deed_page(colleague, "password", form))
@@ -116,7 +117,7 @@ def take_password(account_id: str) -> Answer:
 
 def _check_password(form: Form, name: str, password: str) -> None:
     if len(password) < SHORTEST_PASSWORD:
-        form.blame(name, f"密码至少 {SHORTEST_PASSWORD} 个字。" if password else "还没有填密码。")
+        form.blame(name, _("密码至少 %(n)s 个字。", n=SHORTEST_PASSWORD) if password else _("还没有填密码。"))
 
 
 def _colleague(account_id: str) -> Account:

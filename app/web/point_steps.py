@@ -12,8 +12,9 @@ from app.completing import completion_of
 from app.context import business_now, combiner, keyring, partners, reach_of, settings
 from app.db import db
 from app.web.forms import Form
+from app.web.language import _
 from app.web.trade_in_record import Record
-from app.web.wording import count, yuan
+from app.web.wording import count, money
 from registry.base import Refusal
 from registry.cancelling import cancel_old_plate
 from registry.opening import verify_old_bike, withdraw
@@ -63,7 +64,7 @@ def verify(form: Form, reference: str) -> str:
         actor=caller().actor,
         now=business_now(),
     )
-    return "交警核对通过，可以收旧车了。"
+    return _("交警核对通过，可以收旧车了。")
 
 
 def receive(form: Form, reference: str) -> str:
@@ -78,7 +79,7 @@ def receive(form: Form, reference: str) -> str:
         actor=caller().actor,
         now=business_now(),
     )
-    return "旧车收下了，记得把回收证明交给车主。"
+    return _("旧车收下了，记得把回收证明交给车主。")
 
 
 def cancel(form: Form, reference: str) -> str:
@@ -93,22 +94,22 @@ def cancel(form: Form, reference: str) -> str:
         now=business_now(),
     )
     if trade_in.state == "old_plate_cancelled":
-        return "旧号牌已注销，可以卖新车了。"
+        return _("旧号牌已注销，可以卖新车了。")
     if trade_in.state == "cancel_requested":
-        return "注销申请交给交警了，有结果这里会变。"
-    return "交警没有同意注销，原因写在下面。"
+        return _("注销申请交给交警了，有结果这里会变。")
+    return _("交警没有同意注销，原因写在下面。")
 
 
 def sell(form: Form, reference: str) -> str:
     """Sell a bike of the stock; the form speaks of yuan, the domain of fen."""
     price = Price(
-        list_price_fen=form.fen("list_price", "标价"),
-        discount_fen=form.fen("discount", "车企让利"),
-        deduction_fen=form.fen("deduction", "旧车回收抵扣"),
-        paid_fen=form.fen("paid", "车主实付"),
+        list_price_fen=form.fen("list_price", _("标价")),
+        discount_fen=form.fen("discount", _("车企让利")),
+        deduction_fen=form.fen("deduction", _("旧车回收抵扣")),
+        paid_fen=form.fen("paid", _("车主实付")),
     )
-    form.text("vehicle_code", "还没有选新车。")
-    form.text("invoice_no", "还没有填发票号码。")
+    form.text("vehicle_code", _("还没有选新车。"))
+    form.text("invoice_no", _("还没有填发票号码。"))
     form.check()
     sell_new_bike(
         session=db.session(),
@@ -120,7 +121,7 @@ def sell(form: Form, reference: str) -> str:
         actor=caller().actor,
         now=business_now(),
     )
-    return "新车卖出了，接着申请新号牌。"
+    return _("新车卖出了，接着申请新号牌。")
 
 
 def apply(form: Form, reference: str) -> str:
@@ -137,9 +138,9 @@ def apply(form: Form, reference: str) -> str:
     # The queue takes the trade-in's row itself, so nothing may be held here.
     db.session.commit()
     if application.answer is None or application.answer.state == "pending":
-        return "申请交给交警了，新号牌发下来就排上队。"
+        return _("申请交给交警了，新号牌发下来就排上队。")
     if application.answer.state == "refused":
-        return "交警没有核发号牌，原因写在下面。"
+        return _("交警没有核发号牌，原因写在下面。")
     return _complete(application.answer)
 
 
@@ -150,11 +151,13 @@ def _complete(answer: PlateAnswer) -> str:
     except Refusal as refusal:
         if refusal.kind != "unavailable":
             raise
-        return "交警已经发了新号牌，正在替车主排队，序号马上就有。"
+        return _("交警已经发了新号牌，正在替车主排队，序号马上就有。")
     if completed.position is None:
-        return "新号牌发下来了，手续全部办完。"
-    money = f"，补贴 {yuan(completed.amount_fen)} 元" if completed.state == "awarded" else ""
-    return f"新号牌发下来了，序号 {count(completed.position)}{money}。"
+        return _("新号牌发下来了，手续全部办完。")
+    place = count(completed.position)
+    if completed.state == "awarded":
+        return _("新号牌发下来了，序号 %(n)s，补贴 %(money)s。", n=place, money=money(completed.amount_fen))
+    return _("新号牌发下来了，序号 %(n)s。", n=place)
 
 
 def take_back(form: Form, reference: str) -> str:
@@ -166,7 +169,7 @@ def take_back(form: Form, reference: str) -> str:
         actor=caller().actor,
         now=business_now(),
     )
-    return "这笔登记已撤回。"
+    return _("这笔登记已撤回。")
 
 
 STEPS = {

@@ -13,6 +13,7 @@ from app.db import db
 from app.errors import status_of
 from app.web.blueprint import web
 from app.web.forms import Form, FormIncomplete
+from app.web.language import _, _l
 from app.web.point import TYPED_INCOMPLETE, count_stock, own_dealer
 from app.web.sending import send_once
 from registry.base import Refusal
@@ -33,15 +34,17 @@ FIELDS = (
     "motor",
     "voltage",
 )
-BATTERIES = (("lead_acid", "铅酸"), ("lithium", "锂"), ("sodium", "钠"), ("other", "其他"))
+BATTERIES = (("lead_acid", _l("铅酸")), ("lithium", _l("锂")), ("sodium", _l("钠")), ("other", _l("其他")))
 SHOWN = 50
 
 
 @web.get("/point/stock", endpoint="point_stock")
 @requires("dealer")
 def stock() -> str:
-    """The stock, and the form that takes a bike in."""
-    return _page(Form(fields=FIELDS))
+    """The stock, and the form that takes a bike in, begun with what was scanned."""
+    form = Form.read("certificate", "vehicle_code", source=request.args)
+    form.fields = FIELDS
+    return _page(form)
 
 
 @web.post("/point/stock", endpoint="take_stock")
@@ -58,7 +61,7 @@ def take_stock() -> AnyResponse | tuple[str, int]:
             actor=caller().actor,
             today=business_now().astimezone(LOCAL).date(),
         )
-        flash(f"入库了，赋码 {bike.registration_code}。")
+        flash(_("入库了，赋码 %(code)s。", code=bike.registration_code))
         return url_for("web.point_stock")
 
     try:
@@ -80,21 +83,21 @@ def take_stock() -> AnyResponse | tuple[str, int]:
 
 def _typed(form: Form) -> NewBike:
     """Return the bike as typed: the form speaks of kilograms, km/h and volts, the domain of g, m/h and mV."""
-    form.text("certificate", "还没有填合格证。")
-    form.text("battery_code", "还没有填电池编码。")
-    form.text("model", "还没有填品牌型号。", longest=64)
-    form.text("standard", "还没有选执行标准。")
-    form.text("battery_kind", "还没有选电池种类。")
+    form.text("certificate", _("还没有填合格证。"))
+    form.text("battery_code", _("还没有填电池编码。"))
+    form.text("model", _("还没有填品牌型号。"), longest=64)
+    form.text("standard", _("还没有选执行标准。"))
+    form.text("battery_kind", _("还没有选电池种类。"))
     if form.value("battery_kind") and form.value("battery_kind") not in dict(BATTERIES):
-        form.blame("battery_kind", "没有这种电池。")
+        form.blame("battery_kind", _("没有这种电池。"))
     address = "//" in form.value("certificate") or "?" in form.value("certificate")
     vehicle_code = form.value("vehicle_code") or _code_in(form.value("certificate") if address else "")
-    made_on = form.day("made_on", "生产日期")
+    made_on = form.day("made_on", _("生产日期"))
     measured = {
-        "weight_g": form.scaled("weight", "整车质量", by=1000),
-        "top_speed_m_h": form.scaled("top_speed", "最高车速", by=1000),
-        "motor_w": form.scaled("motor", "电机功率", by=1),
-        "voltage_mv": form.scaled("voltage", "标称电压", by=1000),
+        "weight_g": form.scaled("weight", _("整车质量"), by=1000),
+        "top_speed_m_h": form.scaled("top_speed", _("最高车速"), by=1000),
+        "motor_w": form.scaled("motor", _("电机功率"), by=1),
+        "voltage_mv": form.scaled("voltage", _("标称电压"), by=1000),
     }
     form.check()
     return NewBike(

@@ -16,7 +16,9 @@ from app.db import db
 from app.web.answering import Answer, sent_file, take_form
 from app.web.blueprint import web
 from app.web.forms import Form
+from app.web.language import _, in_english, ngettext
 from app.web.point import own_dealer
+from app.web.wording import count
 from registry.stock_import import COLUMNS, StockImport, StockImportNotFound, get_stock_import, import_stock
 from registry.stock_sheet import MOST_ROWS
 from registry.stock_workbook import problem_rows_workbook, template_workbook
@@ -24,6 +26,20 @@ from registry.stock_workbook import problem_rows_workbook, template_workbook
 FIELDS = ("file", "dry_run")
 LARGEST_MB = 5
 SHOWN_ROWS = 50
+# The headers stand in Chinese in every list; an English reader is told what they mean.
+MEANINGS = {
+    "vehicle_code": "vehicle code",
+    "certificate_no": "certificate number",
+    "battery_code": "battery code",
+    "battery_kind": "kind of battery",
+    "model": "model",
+    "standard": "standard",
+    "made_on": "day of making",
+    "weight_g": "mass",
+    "top_speed_m_h": "top speed",
+    "motor_w": "motor power",
+    "voltage_mv": "nominal voltage",
+}
 
 
 @web.get("/point/stock/import", endpoint="point_stock_import")
@@ -43,13 +59,13 @@ def take_import() -> Answer:
 
     def work() -> str:
         if not body:
-            form.blame("file", "还没有选文件。")
+            form.blame("file", _("还没有选文件。"))
         elif len(body) > LARGEST_MB * 1024 * 1024:
-            form.blame("file", f"文件太大了，最大 {LARGEST_MB} MB。", "请拆成几份，分别导入。")
+            form.blame("file", _("文件太大了，最大 %(mb)s MB。", mb=LARGEST_MB), _("请拆成几份，分别导入。"))
         form.check()
         done = _import(body, dry_run=form.value("dry_run") == "yes")
         if not done.dry_run:
-            flash(f"入库了 {done.rows_stored:,} 辆。")
+            flash(ngettext("入库了 %(n)s 辆。", "入库了 %(n)s 辆。", done.rows_stored, n=count(done.rows_stored)))
         return url_for("web.point_stock_imported", import_id=done.id)
 
     return take_form(form=form, work=work, page=_page, files=body)
@@ -66,6 +82,8 @@ def show_imported(import_id: str) -> str:
         done=done,
         form=Form(fields=FIELDS),
         problems=done.problems[:SHOWN_ROWS],
+        verdict=_verdict(done),
+        told="en" if in_english() else "zh",
     )
 
 
@@ -100,6 +118,20 @@ def _import(body: bytes, *, dry_run: bool) -> StockImport:
         )
 
 
+def _verdict(done: StockImport) -> str:
+    """Say in one sentence how the rows went."""
+    stored, refused, unchanged = count(done.rows_stored), count(done.rows_refused), count(done.rows_unchanged)
+    if not done.rows_stored and not done.rows_refused:
+        return _("%(n)s 辆都已经在库，没有变。", n=unchanged) if done.rows_unchanged else _("表里没有一行数据。")
+    if done.dry_run and done.rows_refused:
+        return _("%(good)s 辆可以入库，%(bad)s 行不对。", good=stored, bad=refused)
+    if done.dry_run:
+        return _("%(good)s 辆可以入库，每一行都对。", good=stored)
+    if done.rows_refused:
+        return _("有 %(bad)s 行没有进去，改好再传一次就行。", bad=refused)
+    return _("每一行都在库里了。")
+
+
 def _own(import_id: str) -> StockImport:
     number = whole_in(import_id)
     if number is None:
@@ -112,7 +144,10 @@ def _page(form: Form) -> str:
         "point_stock_import.html",
         dealer=own_dealer(),
         form=form,
-        columns=COLUMNS,
+        columns=[
+            {"header": each.header, "example": each.example, "meaning": MEANINGS[each.field] if in_english() else ""}
+            for each in COLUMNS
+        ],
         most_rows=MOST_ROWS,
         largest_mb=LARGEST_MB,
         sent=request.method == "POST",

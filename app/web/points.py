@@ -13,16 +13,17 @@ from app.context import business_now
 from app.db import db
 from app.web.blueprint import web
 from app.web.front import tagged
+from app.web.language import _l
 from app.web.remembered import remembered
 from registry.points import PublicPoint, choose_points, get_public_point, list_public_points
 
 # Up to so many are shown at once; a district with more begins with its sub-districts.
 SHOWN_UNASKED = 24
 WHY_NOT = {
-    "suspended": ("授牌已暂停", "恢复以前不接新的旧车。已经交了旧车的，店里照样替您办完。"),
-    "expired": ("授牌已到期", "续期以前不接新的旧车。已经交了旧车的，店里照样替您办完。"),
-    "revoked": ("授牌已撤销", "这家店不再是代办点。已经交了旧车的，请拨打 12345 问由哪家店接着办。"),
-    "licensed": ("现在不接置换", "置换功能没有开通。"),
+    "suspended": (_l("授牌已暂停"), _l("恢复以前不接新的旧车。已经交了旧车的，店里照样替您办完。")),
+    "expired": (_l("授牌已到期"), _l("续期以前不接新的旧车。已经交了旧车的，店里照样替您办完。")),
+    "revoked": (_l("授牌已撤销"), _l("这家店不再是代办点。已经交了旧车的，请拨打 12345 问由哪家店接着办。")),
+    "licensed": (_l("现在不接置换"), _l("置换功能没有开通。")),
 }
 
 
@@ -112,4 +113,5 @@ def _why_not(point: PublicPoint) -> tuple[str, str] | None:
     if point.trade_in_on:
         return None
     ran_out = point.state == "licensed" and not point.licensed
-    return WHY_NOT["expired" if ran_out else point.state]
+    title, words = WHY_NOT["expired" if ran_out else point.state]
+    return str(title), str(words)

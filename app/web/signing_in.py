@@ -5,11 +5,11 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from flask import current_app, make_response, redirect, render_template, request, url_for
+from flask import make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from app.access import public
-from app.auth import COOKIE, LASTS, account_of, current_token, sign_in, sign_in_by_code, sign_out
+from app.auth import COOKIE, check_password, current_token, open_sign_in, sign_in_by_code, sign_out
 from app.clock import real
 from app.context import keyring, partners, settings
 from app.db import db
@@ -17,18 +17,15 @@ from app.errors import status_of
 from app.web.blueprint import local_path, web
 from app.web.demo_accounts import demo_accounts, demo_owner
 from app.web.forms import Form
+from app.web.language import _
+from app.web.staff_second_step import second_step
+from app.web.welcoming import keep_cookie, welcome
 from registry.base import Refusal
 from registry.one_time_codes import Asker, IdTailNeeded, IdTailWrong, send_code
 
-START = {"owner": "web.my", "dealer": "web.point"}
 # A random name by which a device is known to the limits on codes; it says nothing about its owner.
 DEVICE_COOKIE = "mapai_device"
 DEVICE_LASTS_S = 365 * 24 * 3600
-
-
-def start_of(role: str) -> str:
-    """Return the endpoint where an account of this role starts."""
-    return START.get(role, "web.board")
 
 
 @web.get("/sign-in", endpoint="sign_in")
@@ -43,18 +40,22 @@ def ask_to_sign_in() -> str:
 def take_sign_in() -> Response | tuple[str, int]:
     """Sign in, then go to where this account was heading or starts."""
     form = Form.read("login", "password")
-    login = form.text("login", "还没有填账号。")
+    login = form.text("login", _("还没有填账号。"))
     password = request.form.get("password", "")[:200]
     if not password:
-        form.blame("password", "还没有填密码。")
+        form.blame("password", _("还没有填密码。"))
     if form.errors:
         return _page(form), 422
     try:
-        token = sign_in(session=db.session(), login=login, password=password, address=request.remote_addr or "")
+        known = check_password(session=db.session(), login=login, password=password, address=request.remote_addr or "")
+        asked = second_step(known)
+        if asked is not None:
+            return asked
+        token = open_sign_in(session=db.session(), known=known)
     except Refusal as refusal:
         form.refuse(refusal)
         return _page(form), status_of(refusal)
-    return _welcome(token)
+    return welcome(token)
 
 
 @web.get("/sign-in/phone", endpoint="sign_in_by_phone")
@@ -69,7 +70,7 @@ def ask_for_phone() -> str:
 def take_phone() -> Response | tuple[str, int]:
     """Send a code and ask for it. The page is the same whether or not anybody is filed with the phone."""
     form = Form.read("phone")
-    phone = form.text("phone", "还没有填手机号码。", longest=30)
+    phone = form.text("phone", _("还没有填手机号码。"), longest=30)
     if form.errors:
         return _phone_page(form), 422
     device = request.cookies.get(DEVICE_COOKIE, "")
@@ -82,7 +83,7 @@ def take_phone() -> Response | tuple[str, int]:
         form.refuse(refusal)
         return _phone_page(form), status_of(refusal)
     answer = make_response(_code_page(Form(fields=("phone", "code"), values={"phone": phone})))
-    _keep(answer, DEVICE_COOKIE, device, lasts_s=DEVICE_LASTS_S)
+    keep_cookie(answer, DEVICE_COOKIE, device, lasts_s=DEVICE_LASTS_S)
     return answer
 
 
@@ -91,7 +92,7 @@ def take_phone() -> Response | tuple[str, int]:
 def take_code() -> Response | tuple[str, int]:
     """Sign in with the code; asks for the end of the ID number where several owners share the phone."""
     form = Form.read("phone", "code", "id_tail")
-    code = form.text("code", "还没有填验证码。", longest=12)
+    code = form.text("code", _("还没有填验证码。"), longest=12)
     if form.errors:
         return _code_page(form), 422
     try:
@@ -106,7 +107,7 @@ def take_code() -> Response | tuple[str, int]:
         form.refuse(refusal)
         shared = isinstance(refusal, IdTailNeeded | IdTailWrong)
         return _code_page(form, shared=shared), status_of(refusal)
-    return _welcome(token)
+    return welcome(token)
 
 
 @web.post("/sign-out", endpoint="sign_out")
@@ -119,21 +120,6 @@ def leave() -> Response:
     answer = make_response(redirect(url_for("web.front"), 303))
     answer.delete_cookie(COOKIE, httponly=True, samesite="Lax")
     return answer
-
-
-def _welcome(token: str) -> Response:
-    """Go to where this account was heading or starts, with the cookie that carries the token."""
-    account = account_of(session=db.session(), token=token, at=real())
-    assert account is not None, "a token just given speaks for nobody"
-    target = local_path(request.args.get("next"), otherwise=url_for(start_of(account.role)))
-    answer = make_response(redirect(target, 303))
-    _keep(answer, COOKIE, token, lasts_s=int(LASTS.total_seconds()))
-    return answer
-
-
-def _keep(answer: Response, name: str, value: str, *, lasts_s: int) -> None:
-    secure = current_app.config["SESSION_COOKIE_SECURE"]
-    answer.set_cookie(name, value, max_age=lasts_s, httponly=True, samesite="Lax", secure=secure)
 
 
 def _page(form: Form) -> str:

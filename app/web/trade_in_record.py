@@ -5,24 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, and_, func, select
 from sqlalchemy.orm import Session
 
+from app.web.owner_words import PHOTO_WORDS
 from registry.bikes import Bike, Sale
 from registry.dealers import Dealer
 from registry.filings import FiledBike
 from registry.people import Person, mask_name, open_name
 from registry.plates import Plate
-from registry.receiving import PHOTO_WORDS
 from registry.sealing import Keyring
-from registry.trade_ins import PHOTO_KINDS, Reach, TradeIn, photo_kinds
+from registry.trade_ins import PHOTO_KINDS, Reach, TradeIn, TradeInPhoto
 from subsidy.claims import Claim
 from subsidy.corrections import open_faults
 from subsidy.faults import Fault
 from subsidy.payouts import Payout, PayoutAttempt
 from subsidy.standing import read_claim
-from subsidy.wallets import Wallet, current_wallet
+from subsidy.wallets import Wallet
 
 __all__ = ["PHOTO_WORDS", "Record", "masked", "read_record"]
 
@@ -57,26 +58,44 @@ class Record:
 
 
 def read_record(*, session: Session, keyring: Keyring, trade_in: TradeIn) -> Record:
-    """Read everything shown about one trade-in."""
-    claim = session.scalar(select(Claim).where(Claim.trade_in_id == trade_in.id))
-    payout = session.scalar(select(Payout).where(Payout.trade_in_id == trade_in.id))
-    faults, correct_by = _to_correct(session, trade_in, claim)
+    """Read everything shown about one trade-in; what stands once beside it comes in one question."""
+    row = session.execute(_beside(trade_in)).one()
+    faults, correct_by = _to_correct(session, trade_in, row.Claim)
     return Record(
         trade_in=trade_in,
-        old_bike=session.get_one(FiledBike, trade_in.filed_bike_id),
-        dealer=session.get_one(Dealer, trade_in.dealer_id),
-        owner_masked=masked(session=session, keyring=keyring, person_id=trade_in.owner_id),
-        bike=session.get(Bike, trade_in.bike_id) if trade_in.bike_id else None,
-        sale=session.get(Sale, trade_in.sale_id) if trade_in.sale_id else None,
-        plate=session.scalar(select(Plate).where(Plate.bike_id == trade_in.bike_id)) if trade_in.bike_id else None,
-        claim=claim,
-        payout=payout,
-        attempts=_attempts(session, payout),
-        wallet=current_wallet(session=session, trade_in_id=trade_in.id),
-        photos=frozenset(photo_kinds(session=session, trade_in_id=trade_in.id)),
-        ahead=_ahead(session, claim),
+        old_bike=row.FiledBike,
+        dealer=row.Dealer,
+        owner_masked=mask_name(open_name(person=row.Person, keyring=keyring)),
+        bike=row.Bike,
+        sale=row.Sale,
+        plate=row.Plate,
+        claim=row.Claim,
+        payout=row.Payout,
+        attempts=_attempts(session, row.Payout),
+        wallet=row.Wallet,
+        photos=frozenset(row.photos or ()),
+        ahead=_ahead(session, row.Claim),
         faults=faults,
         correct_by=correct_by,
+    )
+
+
+def _beside(trade_in: TradeIn) -> Select[Any]:
+    kinds = select(func.array_agg(TradeInPhoto.kind)).where(TradeInPhoto.trade_in_id == trade_in.id)
+    return (
+        select(
+            FiledBike, Dealer, Person, Bike, Sale, Plate, Claim, Payout, Wallet, kinds.scalar_subquery().label("photos")
+        )
+        .select_from(FiledBike)
+        .join(Dealer, Dealer.id == trade_in.dealer_id)
+        .join(Person, Person.id == trade_in.owner_id)
+        .outerjoin(Bike, Bike.id == trade_in.bike_id)
+        .outerjoin(Sale, Sale.id == trade_in.sale_id)
+        .outerjoin(Plate, Plate.bike_id == trade_in.bike_id)
+        .outerjoin(Claim, Claim.trade_in_id == trade_in.id)
+        .outerjoin(Payout, Payout.trade_in_id == trade_in.id)
+        .outerjoin(Wallet, and_(Wallet.trade_in_id == trade_in.id, Wallet.superseded_at.is_(None)))
+        .where(FiledBike.id == trade_in.filed_bike_id)
     )
 
 

@@ -16,6 +16,7 @@ from app.db import db
 from app.web.answering import Answer, take_form
 from app.web.blueprint import web
 from app.web.forms import Form
+from app.web.language import _, _l, in_english
 from app.web.place import place_of
 from app.web.point import own_dealer
 from registry.filings import FiledBike
@@ -33,7 +34,13 @@ FIELDS = (
     "buyer_id_no",
     "buyer_phone",
 )
-PARTY_WORDS = {"seller": "卖方", "buyer": "买方"}
+PARTY_WORDS = {"seller": _l("卖方"), "buyer": _l("买方")}
+STATES_EN = {
+    "opened": "Waiting for both to confirm",
+    "completed": "Transferred",
+    "expired": "Not confirmed in time",
+    "withdrawn": "Withdrawn",
+}
 TAGS = {"opened": "wait", "completed": "done", "expired": "stop", "withdrawn": "stop"}
 SHOWN = 50
 
@@ -73,7 +80,7 @@ def take_transfer() -> Answer:
             now=business_now(),
             **typed,  # type: ignore[arg-type]
         )
-        flash("过户登记了，请买卖双方用手机验证码确认。")
+        flash(_("过户登记了，请买卖双方用手机验证码确认。"))
         return url_for("web.transfer", transfer_no=transfer.transfer_no)
 
     return take_form(form=form, work=work, page=_open_page)
@@ -103,7 +110,7 @@ def take_code_request(transfer_no: str, party: str) -> Answer:
             real_now=real(),
             **_reach(),
         )
-        flash(f"验证码发到{PARTY_WORDS[party]}登记的手机了，5 分钟内有效。")
+        flash(_("验证码发到%(party)s登记的手机了，5 分钟内有效。", party=PARTY_WORDS[party]))
         return url_for("web.transfer", transfer_no=transfer_no, sent=party)
 
     return take_form(form=form, work=work, page=lambda form: _page(transfer_no, form))
@@ -116,7 +123,7 @@ def take_confirmation(transfer_no: str, party: str) -> Answer:
     form = Form.read("code")
 
     def work() -> str:
-        code = form.text("code", "还没有填验证码。", longest=12)
+        code = form.text("code", _("还没有填验证码。"), longest=12)
         form.check()
         transfer = confirm_transfer(
             session=db.session(),
@@ -130,7 +137,8 @@ def take_confirmation(transfer_no: str, party: str) -> Answer:
             **_reach(),
         )
         done = transfer.state == "completed"
-        flash("过户办好了，备案车主已经是买方。" if done else f"{PARTY_WORDS[party]}确认好了，等另一方确认。")
+        half = _("%(party)s确认好了，等另一方确认。", party=PARTY_WORDS[party])
+        flash(_("过户办好了，备案车主已经是买方。") if done else half)
         return url_for("web.transfer", transfer_no=transfer_no)
 
     return take_form(form=form, work=work, page=lambda form: _page(transfer_no, form, asked=party))
@@ -146,7 +154,7 @@ def take_withdrawal(transfer_no: str) -> Answer:
         withdraw_transfer(
             session=db.session(), transfer_no=transfer_no, actor=caller().actor, now=business_now(), **_reach()
         )
-        flash("这笔过户撤回了，车主没有变。")
+        flash(_("这笔过户撤回了，车主没有变。"))
         return url_for("web.transfer", transfer_no=transfer_no)
 
     return take_form(form=form, work=work, page=lambda form: _page(transfer_no, form))
@@ -179,7 +187,7 @@ def _told(transfer: Transfer) -> dict[str, Any]:
     return {
         "transfer": transfer,
         "plate_no": db.session.get_one(FiledBike, transfer.filed_bike_id).plate_no,
-        "state_zh": TRANSFER.words[transfer.state],
+        "state_zh": STATES_EN[transfer.state] if in_english() else TRANSFER.words[transfer.state],
         "tag": TAGS[transfer.state],
     }
 
@@ -194,7 +202,7 @@ def _page(transfer_no: str, form: Form, *, asked: str | None = None) -> str:
     people = [
         {
             "party": party,
-            "word": PARTY_WORDS[party],
+            "word": str(PARTY_WORDS[party]),
             "name": _name(person_id),
             "confirmed_at": getattr(transfer, f"{party}_confirmed_at"),
             "may": account.person_id in (None, person_id),

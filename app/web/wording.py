@@ -1,12 +1,30 @@
-"""How figures, money and instants are written for people: Chinese, Asia/Shanghai, thousands with a comma."""
+"""How figures, money and instants are written for people, in Asia/Shanghai: «6 月 16 日 14:30» or «16 June 14:30».
+
+Each function speaks the language of the page being made; outside a request, Chinese.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from app.web.language import _, in_english, ngettext
+
 SHANGHAI = ZoneInfo("Asia/Shanghai")
-_DIGITS = "零一二三四五六七八九十"
+MONTHS = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
 
 
 def count(number: int) -> str:
@@ -25,6 +43,16 @@ def yuan_exact(fen: int) -> str:
     return f"{sign}{whole // 100:,}.{whole % 100:02d}"
 
 
+def money(fen: int) -> str:
+    """Return money with its unit as owners read it: «300 元», «300 yuan»."""
+    return _("%(amount)s 元", amount=yuan(fen))
+
+
+def money_exact(fen: int) -> str:
+    """Return money with its unit as receipts write it: «300.00 元», «300.00 yuan»."""
+    return _("%(amount)s 元", amount=yuan_exact(fen))
+
+
 def local(instant: datetime) -> datetime:
     """Return the instant as the wall clock in the district shows it."""
     return instant.astimezone(SHANGHAI)
@@ -36,13 +64,32 @@ def iso(instant: datetime) -> str:
 
 
 def day(instant: datetime) -> str:
-    """Return «6 月 16 日»."""
-    there = local(instant)
-    return f"{there.month} 月 {there.day} 日"
+    """Return «6 月 16 日», «16 June»."""
+    return _day(local(instant))
+
+
+def _day(there: date) -> str:
+    return f"{there.day} {MONTHS[there.month - 1]}" if in_english() else _("%(month)s 月 %(day)s 日", **_parts(there))
+
+
+def _short(there: date) -> str:
+    return MONTHS[there.month - 1][:3]
+
+
+def _parts(there: date) -> dict[str, int]:
+    return {"month": there.month, "day": there.day}
+
+
+def full_day(there: date) -> str:
+    """Return a calendar day with its year and nothing in it that a line may break at: «2026 年 6 月 16 日»."""
+    written = (
+        f"{_day(there)} {there.year}" if in_english() else _("%(year)s 年 %(day)s", year=there.year, day=_day(there))
+    )
+    return written.replace(" ", "\u00a0")
 
 
 def moment(instant: datetime) -> str:
-    """Return «6 月 16 日 14:30»."""
+    """Return «6 月 16 日 14:30», «16 June 14:30»."""
     return f"{day(instant)} {local(instant):%H:%M}"
 
 
@@ -52,8 +99,8 @@ def moment_exact(instant: datetime) -> str:
 
 
 def moment_full(instant: datetime) -> str:
-    """Return «2026 年 6 月 16 日 14:30:05», for receipts."""
-    return f"{local(instant).year} 年 {moment_exact(instant)}"
+    """Return «2026 年 6 月 16 日 14:30:05», «16 June 2026 14:30:05», for receipts."""
+    return f"{full_day(local(instant))} {local(instant):%H:%M:%S}".replace("\u00a0", " ")
 
 
 def clock_time(instant: datetime) -> str:
@@ -70,26 +117,40 @@ def until(instant: datetime) -> str:
 
 
 def window(opens_at: datetime, closes_at: datetime) -> str:
-    """Return the days of a window, one dash: «6 月 1—30 日» or «6 月 15 日—7 月 15 日»."""
+    """Return the days of a window: «6 月 1—30 日», «6 月 15 日—7 月 15 日», «1–30 Jun», «15 Jun–15 Jul»."""
     first, last = local(opens_at), local(closes_at - timedelta(microseconds=1))
-    if (first.year, first.month) == (last.year, last.month):
-        return f"{first.month} 月 {first.day}—{last.day} 日"
-    return f"{day(first)}—{day(last)}"
+    one_month = (first.year, first.month) == (last.year, last.month)
+    if in_english():
+        ends = (f"{first.day}" if one_month else f"{first.day} {_short(first)}", f"{last.day} {_short(last)}")
+        return "–".join(ends)
+    if one_month:
+        return _("%(month)s 月 %(day)s 日", month=first.month, day=f"{first.day}—{last.day}")
+    return f"{_day(first)}—{_day(last)}"
+
+
+def for_minutes(minutes: int) -> str:
+    """Return a length of time as people say it: «25 分钟», «3 小时», «2 天»; «1 hour» and «2 hours» in English."""
+    if minutes < 60:
+        return ngettext("%(num)s 分钟", "%(num)s 分钟", minutes)
+    if minutes < 48 * 60:
+        return ngettext("%(num)s 小时", "%(num)s 小时", round(minutes / 60))
+    return ngettext("%(num)s 天", "%(num)s 天", round(minutes / 1440))
 
 
 def ordinal(number: int) -> str:
-    """Return 一, 二, … 十, 十一; a plain figure from a hundred on."""
+    """Return 一, 二, … 十, 十一; a plain figure from a hundred on, and always in English."""
+    digits = "" if in_english() else _("零一二三四五六七八九十")
+    if not digits or number >= 100:
+        return str(number)
     if number <= 10:
-        return _DIGITS[number]
-    if number < 100:
-        tens, ones = divmod(number, 10)
-        return f"{'' if tens == 1 else _DIGITS[tens]}十{_DIGITS[ones] if ones else ''}"
-    return str(number)
+        return digits[number]
+    tens, ones = divmod(number, 10)
+    return f"{'' if tens == 1 else digits[tens]}{digits[10]}{digits[ones] if ones else ''}"
 
 
 def stage_name(number: int) -> str:
-    """Return «第一阶段»."""
-    return f"第{ordinal(number)}阶段"
+    """Return «第一阶段», «Stage 1»."""
+    return _("第%(number)s阶段", number=ordinal(number))
 
 
 def share(part: int, whole: int) -> str:
@@ -106,12 +167,16 @@ FILTERS = {
     "count": count,
     "yuan": yuan,
     "yuan_exact": yuan_exact,
+    "money": money,
+    "money_exact": money_exact,
     "iso": iso,
     "day": day,
+    "full_day": full_day,
     "moment": moment,
     "moment_exact": moment_exact,
     "moment_full": moment_full,
     "clock_time": clock_time,
     "until": until,
     "stage_name": stage_name,
+    "for_minutes": for_minutes,
 }

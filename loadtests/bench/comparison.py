@@ -66,3 +66,13 @@ def summary(*, name: str, goal: float, runs: Sequence[Run], p99_goal: float | No
             for run in runs
         ],
     }
+
+
+def together(*, name: str, parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return one JSON line for several summaries: the one furthest from its goal, with all of them in ``parts``.
+
+    The goal is met where each part meets its own.
+    """
+    worst = min(parts, key=lambda part: part["ratio"] / part["goal"])
+    errors = sum(part["errors"] for part in parts)
+    return worst | {"name": name, "errors": errors, "met": all(part["met"] for part in parts), "parts": list(parts)}

@@ -50,6 +50,14 @@ def fresh_database(template: Settings) -> Iterator[Settings]:
         migrate.drop_database(template.owner_url, name)
 
 
+@contextmanager
+def owner_connection(settings: Settings) -> Iterator[psycopg.Connection]:
+    """Yield a connection on the district's tables whose login owns them, committing each statement."""
+    with psycopg.connect(_plain(settings.owner_url), autocommit=True) as connection:
+        connection.execute(f"SET search_path = {settings.schema}")
+        yield connection
+
+
 def _on(settings: Settings, name: str) -> Settings:
     return replace(
         settings,

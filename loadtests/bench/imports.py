@@ -23,7 +23,7 @@ from loadtests.bench.database import fresh_database, own_server
 from registry.filing_file import look_through, read_rows
 from registry.filing_import import import_filings
 
-GOAL = 0.2
+GOAL = 0.3
 ROWS = 180_000
 RUNS = 5
 TABLES = ("person", "filed_bike")

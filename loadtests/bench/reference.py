@@ -1,4 +1,4 @@
-"""The other side of ``claim``: a bare Flask endpoint doing one durable INSERT with psycopg, and nothing else."""
+"""The plain side: a bare Flask endpoint doing one durable INSERT with psycopg, and one that needs no database."""
 
 from __future__ import annotations
 
@@ -23,6 +23,12 @@ def _connection() -> psycopg.Connection:
 @app.get("/health")
 def health() -> dict[str, str]:
     return {"state": "ok"}
+
+
+@app.get("/nothing")
+def nothing() -> dict[str, object]:
+    """Answer at once, without a database."""
+    return {"state": "open", "places_left": 730}
 
 
 @app.post("/insert")

@@ -17,8 +17,8 @@ from app.config import Settings
 from app.db import psycopg_conninfo
 from app.verify import find_differences
 from loadtests.bench.comparison import Progress, Run, summary
-from loadtests.bench.database import fresh_database, own_server
-from loadtests.bench.payouts import prepare
+from loadtests.bench.database import fresh_database, own_server, owner_connection
+from loadtests.past import make_past
 
 # At most three times as long as COPY takes.
 GOAL = 1 / 3
@@ -35,6 +35,9 @@ TABLES = (
     "audit_entry",
 )
 PAY_ALL = (
+    """INSERT INTO wallet (trade_in_id, person_id, wallet_sealed, wallet_index, tail, confirmed_at)
+       SELECT id, owner_id, sha256(reference::bytea), sha256(reference::bytea), right(id::text, 4), completed_at
+       FROM trade_in""",
     """INSERT INTO payout_attempt (payout_id, attempt_no, bank_number, wallet_id, amount_fen, state, sent_at, ask_at,
                                    finished_at)
        SELECT p.id, 1, 'B' || p.id, w.id, p.amount_fen, 'settled', p.owed_since, p.owed_since, p.owed_since
@@ -53,7 +56,8 @@ def run(*, progress: Progress, claims: int = CLAIMS, runs: int = RUNS) -> dict[s
     with ExitStack() as stack:
         settings = stack.enter_context(fresh_database(stack.enter_context(own_server())))
         progress(f"verify: {claims:,} claims, each paid")
-        prepare(settings, claims)
+        with owner_connection(settings) as owner:
+            make_past(settings, owner, claims=claims, places=claims)
         with psycopg.connect(psycopg_conninfo(settings, application="mapai-bench")) as connection:
             for statement in PAY_ALL:
                 connection.execute(statement)

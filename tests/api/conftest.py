@@ -119,6 +119,7 @@ def place(settings: Settings, session: Session) -> Iterator[Place]:
         sms=FakeGateway(SmsOptions(key=settings.sms_key, now=lambda: datetime.now(UTC))),
     )
     app = create_app(settings, partners=partners)
+    app.extensions["mapai.crowd"].kept_s = 0.0
     district = District(session=session, keyring=settings.keyring, police=police, now=datetime.now(UTC))
     yield Place(app=app, district=district, dealer=district.dealer())
     app.extensions["mapai.combiner"].close()

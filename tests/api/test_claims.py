@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,9 +11,12 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import sessionmaker
 
+from app.api.ecny_callbacks import PATH
+from app.clients.signing import signed_headers
 from registry.bikes import Bike
 from registry.trade_ins import TradeIn
 from subsidy.dispatch import pay_next
+from subsidy.reclaiming import reclaim_next
 from tests.api.conftest import Api, Place, faults, photo, sale, walk
 from tests.registry.line import Owner, picture
 from tests.subsidy.payout_rows import release
@@ -191,25 +195,77 @@ def test_a_return_that_was_not_paid(place: Place, point: Api, owner: Owner) -> N
     assert faults(sold) == {"vehicle_code": "bike_sold_before"}
 
 
-def test_a_return_that_was_paid_is_repaid_in_whole(place: Place, point: Api, owner: Owner, engine: Engine) -> None:
+def paid_and_demanded(
+    place: Place, point: Api, owner: Owner, engine: Engine, wallet_id: str
+) -> tuple[str, str, dict[str, Api]]:
+    """A claim that was paid and is to be given back; its reference, the return's number, and who had a part in it."""
     reference = walk(point, place, owner, until="applied")
     mine = place.as_role("owner", person_id=owner.person_id)
-    assert mine.post(f"/api/trade-ins/{reference}/wallet", {"wallet_id": "0021000012345678"}).status_code == 200
+    roles = ("operator", "reviewer", "finance", "auditor")
+    who = {"owner": mine} | {role: by(place, role) for role in roles}
+    assert mine.post(f"/api/trade-ins/{reference}/wallet", {"wallet_id": wallet_id}).status_code == 200
     sessions, bank = sessionmaker(engine, expire_on_commit=False), place.app.extensions["mapai.partners"].operator
     release(sessions, bank)
     keyring = place.app.extensions["mapai.keyring"]
     assert pay_next(sessions=sessions, operator=bank, keyring=keyring, now=lambda: datetime.now(UTC)) == "settled"
     body = {"kind": "fraud", "reason": "冒用他人身份", "proof_no": "AN-2026-17"}
-    number = by(place, "operator").post(f"/api/trade-ins/{reference}/returns", body).json["reference"]
-    demanded = by(place, "reviewer").post(f"/api/returns/{number}/approval")
+    number = who["operator"].post(f"/api/trade-ins/{reference}/returns", body).json["reference"]
+    demanded = who["reviewer"].post(f"/api/returns/{number}/approval")
     assert (demanded.status_code, demanded.json["state"]) == (200, "demanded"), demanded.text
     assert (demanded.json["amount_fen"], demanded.json["overdue"]) == (30_000, False)
+    return reference, number, who
+
+
+def test_a_return_that_was_paid_is_repaid_in_whole(place: Place, point: Api, owner: Owner, engine: Engine) -> None:
+    reference, number, who = paid_and_demanded(place, point, owner, engine, "0021000012345678")
+    mine, finance = who["owner"], who["finance"]
     assert decision(mine, reference)["repay_fen"] == 30_000
-    receipt = {"document_no": "BANK0001", "amount_fen": 10_000, "received_on": demanded.json["decided_at"][:10]}
-    finance = by(place, "finance")
+    [demanded] = who["auditor"].get("/api/returns").json["returns"]
+    receipt = {"document_no": "BANK0001", "amount_fen": 10_000, "received_on": demanded["decided_at"][:10]}
     part = finance.post(f"/api/returns/{number}/repayment", receipt)
     assert (part.status_code, faults(part)) == (422, {"amount_fen": "repayment_differs"})
     whole = finance.post(f"/api/returns/{number}/repayment", {**receipt, "amount_fen": 30_000})
     assert (whole.status_code, whole.json["state"], whole.json["document_no"]) == (201, "repaid", "BANK0001")
     assert decision(mine, reference)["state"] == "returned"
     assert "补贴已退回" in decision(mine, reference)["reason_zh"]
+
+
+def test_what_was_paid_is_claimed_back_through_the_bank(place: Place, point: Api, owner: Owner, engine: Engine) -> None:
+    reference, number, who = paid_and_demanded(place, point, owner, engine, "0021000012345678.agrees_later")
+    way = f"/api/returns/{number}/reclaims"
+    for role in ("operator", "reviewer", "auditor"):
+        assert who[role].post(way).status_code == 403
+    finance = who["finance"]
+    asked = finance.post(way)
+    assert (asked.status_code, asked.json["state"], asked.json["amount_fen"]) == (201, "due", 30_000), asked.text
+    assert finance.post(way).json["code"] == "reclaim_under_way"
+    sessions, bank = sessionmaker(engine, expire_on_commit=False), place.app.extensions["mapai.partners"].operator
+    clock = place.app.extensions["mapai.clock"]
+    assert reclaim_next(sessions=sessions, operator=bank, clock=clock) == "sent"
+    document = {"document_no": "BANK0001", "amount_fen": 30_000, "received_on": "2026-06-10"}
+    assert finance.post(f"/api/returns/{number}/repayment", document).status_code in (409, 422)
+    contested = finance.post(f"{way}/refusal", {"finding": "银行书面答复没有转出", "document_no": "HF-1"})
+    assert (contested.status_code, contested.json["code"]) == (409, "reclaim_not_contested")
+    word = {
+        "kind": "reclaim",
+        "bank_number": asked.json["bank_number"],
+        "state": "settled",
+        "amount_fen": 30_000,
+        "final": True,
+        "reason": None,
+        "settled_at": datetime.now(UTC).isoformat(),
+    }
+    for _ in range(2):
+        heard = call_back(place, word)
+        assert (heard.status_code, heard.json["state"]) == (200, "reclaimed"), heard.text
+    [told] = who["auditor"].get(way).json["reclaims"]
+    assert (told["state"], told["state_zh"], bool(told["finished_at"])) == ("reclaimed", "已追回", True)
+    assert decision(who["owner"], reference)["state"] == "returned"
+    assert finance.get("/api/returns/TH-0000-00/reclaims").status_code in (404, 422)
+
+
+def call_back(place: Place, word: dict[str, Any]) -> Any:
+    """The bank's signed callback about one of our numbers."""
+    body, signer = json.dumps(word).encode(), place.app.extensions["mapai.ecny_signer"]
+    headers = signed_headers(signer=signer, partner="ecny", method="POST", path=PATH, body=body)
+    return place.app.test_client().post(PATH, data=body, headers=headers, content_type="application/json")

@@ -16,7 +16,7 @@ from app.auth import account_of
 from app.clock import real
 from app.jobs import FORGET_CODES
 from registry.accounts import Account
-from registry.one_time_codes import LIVES, TRIES, OneTimeCode
+from registry.one_time_codes import LIVES, TRIES, Asker, CodesTooOften, OneTimeCode, send_code
 from registry.people import know_person
 from tests.api.conftest import Api, Place, faults
 from tests.registry.line import id_number
@@ -162,6 +162,7 @@ def test_a_phone_gets_one_code_a_minute_and_five_an_hour(place: Place, visitor: 
         again = ask(visitor, address="10.0.1.1")
         assert (again.status_code, faults(again)) == (429, {"phone": "codes_too_often"})
         assert 50 <= int(again.headers["Retry-After"]) <= 60
+        assert again.json["errors"][0]["remedy_en"].startswith("Try again in 1 minute; ")
         earlier(place, timedelta(seconds=61))
     sixth = ask(visitor)
     assert sixth.status_code == 429
@@ -169,6 +170,22 @@ def test_a_phone_gets_one_code_a_minute_and_five_an_hour(place: Place, visitor: 
     assert len(list(received(place))) == 5
     earlier(place, timedelta(hours=1))
     assert ask(visitor).status_code == 201
+
+
+def test_a_code_to_a_phone_on_record_blames_no_field_the_request_lacks(place: Place) -> None:
+    gateway = place.app.extensions["mapai.partners"].sms
+    asked = {
+        "session": place.district.session,
+        "keyring": place.district.keyring,
+        "gateway": gateway,
+        "phone": PHONE,
+        "asker": Asker(address="10.0.0.1", device=None),
+    }
+    send_code(**asked, now=real(), purpose="transfer_seller")
+    with pytest.raises(CodesTooOften) as refused:
+        send_code(**asked, now=real(), purpose="transfer_buyer")
+    assert refused.value.field is None
+    assert "刚发出" not in refused.value.help_zh
 
 
 def test_a_device_and_an_address_are_limited_over_all_phones(place: Place, visitor: Api) -> None:

@@ -19,7 +19,7 @@ from app.clients.plates.server import Options, create_stub
 from app.config import Settings
 from app.db import engine_for, psycopg_conninfo
 from app.demo import DEMO_ACCOUNTS, PAID_OWNER, READY_OWNER
-from app.district.walks import COMPLETED, TRADE_INS, UNDER_WAY
+from app.district.walks import COMPLETED, LATE, TRADE_INS, UNDER_WAY
 from app.seed import is_seeded, seed
 from app.startup import CannotStart
 from registry.accounts import STAFF_ROLES, Account
@@ -29,9 +29,14 @@ from registry.filings import FiledBike, get_filed_bike
 from registry.plate_authority import PlateRecord
 from registry.plates import Plate
 from registry.trade_ins import TRADE_IN, TradeIn
+from subsidy.appeals import Appeal
+from subsidy.holds import ClaimHold
 from subsidy.live import live_state
+from subsidy.overrules import Overrule
 from subsidy.payouts import Payout
 from subsidy.programme import current_programme
+from subsidy.programme_change import ProgrammeChange
+from subsidy.returns import ReturnCase
 
 FILINGS = 500
 
@@ -98,7 +103,7 @@ def test_the_figures_are_the_districts(district: tuple[Settings, PoliceBook]) ->
 def test_trade_ins_stand_at_every_step(district: tuple[Settings, PoliceBook]) -> None:
     with looking(district[0]) as session:
         rows = session.execute(select(TradeIn.state, func.count()).group_by(TradeIn.state))
-        assert dict(rows.all()) == {"completed": COMPLETED, **UNDER_WAY}
+        assert dict(rows.all()) == {"completed": COMPLETED + LATE, **UNDER_WAY}
     assert set(UNDER_WAY) | {"completed"} == set(TRADE_IN.words)
 
 
@@ -110,13 +115,22 @@ def test_the_queue_stands_and_verifies(district: tuple[Settings, PoliceBook]) ->
         live = live_state(session=session, programme=current_programme(session=session), now=now)
         assert live.current == 1
         first = live.stages[0]
-        assert (first.awarded, first.places_left) == (COMPLETED, 2_560 - COMPLETED)
-        assert first.committed_fen + first.paid_fen == COMPLETED * 30_000
+        assert (first.awarded, first.held, first.places_left) == (COMPLETED - 1, 1, 2_560 - COMPLETED)
+        assert first.committed_fen + first.held_fen + first.paid_fen == COMPLETED * 30_000
         assert [stage.amount_fen for stage in live.stages] == [30_000, 20_000, 10_000]
         payouts = session.execute(select(Payout.state, func.count()).group_by(Payout.state))
         owed = dict(payouts.all())
         assert sum(owed.values()) == COMPLETED
         assert owed["owed"] > owed["awaiting_wallet"] > 0
+
+
+def test_the_desk_has_something_to_decide(district: tuple[Settings, PoliceBook]) -> None:
+    with looking(district[0]) as session:
+        assert session.scalar(select(func.count()).select_from(Appeal).where(Appeal.answered_at.is_(None))) == 1
+        assert session.scalar(select(func.count()).select_from(Overrule).where(Overrule.decided_at.is_(None))) == 1
+        assert session.scalar(select(func.count()).select_from(ReturnCase).where(ReturnCase.decided_at.is_(None))) == 1
+        assert session.scalar(select(func.count()).select_from(ClaimHold)) == 1
+        assert session.scalar(select(func.count()).select_from(ProgrammeChange)) == 1
 
 
 def test_completions_spread_over_the_days_since_the_opening(district: tuple[Settings, PoliceBook]) -> None:
@@ -139,9 +153,9 @@ def test_the_police_know_what_we_know(district: tuple[Settings, PoliceBook]) -> 
             cancelled = state in ("plate_cancelled", "destroyed")
             assert book.records[plate_no].status == ("cancelled" if cancelled else "normal"), plate_no
         issued = set(session.scalars(select(Plate.plate_no)))
-        assert len(issued) == COMPLETED
+        assert len(issued) == COMPLETED + LATE
         assert all(book.records[plate_no].status == "normal" for plate_no in issued)
-        assert len(book.records) == FILINGS + COMPLETED
+        assert len(book.records) == FILINGS + COMPLETED + LATE
 
 
 def test_everybody_can_sign_in(district: tuple[Settings, PoliceBook]) -> None:

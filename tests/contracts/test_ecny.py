@@ -179,7 +179,10 @@ def test_silence_means_asking_and_asking_tells_the_truth(bank, word, happened):
 
 def test_every_magic_word_has_a_case_here():
     tried = set(FAULTS) | {"unknown", "mismatch", "frozen", "phone", "full", "full_once", "closed_later", "not_final"}
-    assert tried | {"settled_after_rejected", "wrong_amount"} == set(FAULTS) | {scenario.value for scenario in Scenario}
+    reclaims = {"agrees_later", "reclaimed_after_rejected", "reclaimed_short", "spent", "spent_once"}
+    assert tried | reclaims | {"settled_after_rejected", "wrong_amount"} == set(FAULTS) | {
+        scenario.value for scenario in Scenario
+    }
 
 
 # -- statements ------------------------------------------------------------------------------------------------------

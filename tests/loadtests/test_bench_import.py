@@ -8,7 +8,7 @@ def test_a_small_run_answers_in_full() -> None:
     line = imports.run(progress=heard.append, rows=400)
 
     assert line["name"] == "import"
-    assert line["goal"] == 0.2
+    assert line["goal"] == 0.3
     assert line["errors"] == 0
     assert len(line["runs"]) == 5
     assert all(run["ours"] > 0 and run["reference"] > 0 for run in line["runs"])

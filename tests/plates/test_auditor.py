@@ -29,13 +29,23 @@ OPEN_TO_ALL = {
     "/sign-in",
     "/sign-in/phone",
     "/sign-in/code",
+    "/sign-in/second",
+    "/sign-in/second/set-up",
+    "/resume",
+    "/resume/code",
     "/sign-out",
 }
 
 
+def _filled_in(rule: str) -> str:
+    """An address of the route, with something in the place of each of its variables."""
+    chosen = re.sub(r"<any\((\w+)[^>]*>", r"\1", rule)
+    return re.sub(r"<int:\w+>", "1", re.sub(r"<(?!int)[^>]+>", "GS-7K2M-94", chosen))
+
+
 def writing_routes(app: Any) -> list[tuple[str, str, Any]]:
     return [
-        (re.sub(r"<int:\w+>", "1", re.sub(r"<(?!int)[^>]+>", "GS-7K2M-94", rule.rule)), method, rule)
+        (_filled_in(rule.rule), method, rule)
         for rule in app.url_map.iter_rules()
         for method in sorted((rule.methods or set()) & WRITES)
     ]
@@ -47,7 +57,11 @@ READ_BY_POST = {
     "/api/people/<int:person_id>/unmaskings",
     "/api/programmes/<code>/what-if",
     "/desk/search",
+    "/desk/people/<reference>",
+    "/board/claims/export",
 }
+# Everybody of the staff looks after his own account.
+OWN_ACCOUNT = {"/account/authenticator", "/account/password", "/account/recovery-codes"}
 
 
 def test_an_auditor_is_403_on_every_writing_route(place: Place) -> None:
@@ -77,7 +91,7 @@ def test_an_auditor_is_403_on_every_writing_route(place: Place) -> None:
         if answer.status_code != 403:
             reached.add(rule.rule)
     assert deeds > 15
-    assert reached == READ_BY_POST
+    assert reached == READ_BY_POST | OWN_ACCOUNT
     session.rollback()
     assert session.scalar(acted) == before
 

@@ -196,6 +196,29 @@ def test_a_doubtful_credit_code_goes_in_and_to_a_person(session: Session, settin
     assert (case.kind, case.subject) == ("dealer_credit_code", f"dealer:{session.scalars(select(Dealer.id)).one()}")
 
 
+def test_a_corrected_credit_code_is_the_same_dealers_and_closes_its_case(
+    session: Session, settings: Settings, tmp_path: Path
+) -> None:
+    code = credit_code(70_001)
+    wrong = code[:-1] + ("1" if code[-1] != "1" else "2")
+    take(session, settings, dealers_file(tmp_path, row(1, credit_code=wrong)))
+    report = take(session, settings, dealers_file(tmp_path, row(1, credit_code=code)))
+    assert counts(report) == (1, 0, 0, 1, 0, 0)
+    assert said(report) == {(2, "统一社会信用代码", "dealer_corrected")}
+    assert session.scalars(select(Dealer.credit_code)).all() == [code]
+    case = session.scalars(select(Case)).one()
+    assert (case.closed_by, case.outcome) == ("command:test", f"credit code corrected from {wrong} to {code}")
+    report = take(session, settings, dealers_file(tmp_path, row(1, credit_code=code)))
+    assert counts(report) == (1, 0, 1, 0, 0, 0), "the same list again changes nothing"
+
+
+def test_a_sound_credit_code_is_not_changed_by_a_list(session: Session, settings: Settings, tmp_path: Path) -> None:
+    take(session, settings, dealers_file(tmp_path, row(1)))
+    report = take(session, settings, dealers_file(tmp_path, row(1, credit_code=credit_code(70_099))))
+    assert report.refused == 1
+    assert session.scalars(select(Dealer.credit_code)).all() == [credit_code(70_001)]
+
+
 def test_counter_accounts(session: Session, settings: Settings, tmp_path: Path) -> None:
     take(session, settings, dealers_file(tmp_path, row(1), row(2)))
     one, two = credit_code(70_001), credit_code(70_002)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import psycopg
@@ -16,7 +16,9 @@ from sqlalchemy.orm import Session, sessionmaker
 from app.config import Settings
 from app.db import psycopg_conninfo
 from registry import filing_import, import_jobs
+from registry.accounts import Account
 from registry.audit import AuditEntry
+from registry.dealer_rules import EnrolmentRules
 from registry.filing_earlier import EarlierTradeIn
 from registry.filing_rows import HEADERS
 from registry.filings import FiledBike
@@ -35,10 +37,11 @@ from registry.import_jobs import (
     read_part,
     read_problems,
 )
+from registry.import_kinds import DealerTerms
 from registry.import_running import run_next_import
 from registry.import_turns import LEASE, MOST_RUNS, TakenOver, forget_files, show_progress, take_next
 from tests.registry.cutting import kill_at
-from tests.registry.line import id_number
+from tests.registry.line import id_number, make_district
 
 TODAY = date(2026, 6, 1)
 RUN = """
@@ -307,3 +310,59 @@ def test_what_cannot_be_stored_in_a_cell_fails_its_row_and_not_the_import(desk: 
     assert desk.run() == f"{job.no} done"
     job = desk.now(job)
     assert (job.counts["stored"], job.counts["refused"]) == (2, 2)
+
+
+class TestListsOfDealers:
+    """Dealers and their counter accounts come the same way, under the same rules as by the command."""
+
+    HEADER = "登录名,姓名,统一社会信用代码,店内管理员\n"
+
+    def run(self, desk: Desk) -> str | None:
+        terms = DealerTerms(rules=EnrolmentRules(), now=datetime(2026, 6, 1, tzinfo=UTC), password_hash="of none")
+        with psycopg.connect(psycopg_conninfo(desk.settings)) as connection:
+            return run_next_import(
+                connection=connection,
+                sessions=desk.sessions,
+                keyring=desk.keyring,
+                today=TODAY,
+                go_on=lambda: True,
+                folder=desk.folder,
+                dealers=terms,
+            )
+
+    def test_accounts_are_tried_out_then_imported_and_told_row_by_row(self, desk: Desk) -> None:
+        dealer = make_district(desk.session, desk.keyring).dealer()
+        rows = f"shop.one,李敏,{dealer.credit_code},是\nx,王,{dealer.credit_code},也许\n"
+        body = (self.HEADER + rows).encode()
+        trial = desk.send(io.BytesIO(body), kind="dealers", dry_run=True)
+        assert self.run(desk) == f"{trial.no} tried out"
+        assert desk.count(Account) == 0
+        job = desk.send(io.BytesIO(body), kind="dealers")
+        assert self.run(desk) == f"{job.no} done"
+        job = desk.now(job)
+        assert job.counts == {"read": 2, "stored": 1, "unchanged": 0, "changed": 0, "differing": 0, "refused": 1}
+        assert {problem["line"] for problem in job.problems} == {3}
+        assert {"登录名", "店内管理员"} <= {problem["column"] for problem in job.problems}
+        account = desk.session.scalars(select(Account)).one()
+        assert (account.login, account.dealer_manager, account.password_hash) == ("shop.one", True, "of none")
+        book = b"".join(read_problems(session=desk.session, keyring=desk.keyring, no=job.no, actor="account:7"))
+        sheet = CalamineWorkbook.from_filelike(io.BytesIO(book)).get_sheet_by_index(0).to_python()
+        assert sheet[0][:4] == self.HEADER.strip().split(",")
+        assert sheet[1][:2] == ["x", "王"]
+
+    def test_the_same_list_again_changes_nothing(self, desk: Desk) -> None:
+        dealer = make_district(desk.session, desk.keyring).dealer()
+        body = (self.HEADER + f"shop.one,李敏,{dealer.credit_code},否\n").encode()
+        for stored, unchanged in ((1, 0), (0, 1)):
+            job = desk.send(io.BytesIO(body), kind="dealers")
+            self.run(desk)
+            counts = desk.now(job).counts
+            assert (counts["stored"], counts["unchanged"]) == (stored, unchanged)
+
+    def test_another_list_is_refused_as_a_whole(self, desk: Desk) -> None:
+        job = desk.send(io.BytesIO("甲,乙\n1,2\n".encode()), kind="dealers")
+        self.run(desk)
+        job = desk.now(job)
+        assert job.state == "failed"
+        assert job.failure is not None
+        assert job.failure["en"]

@@ -84,6 +84,7 @@ def test_good_rows_go_in_once_and_bad_ones_are_told_by_cell(district: District, 
     assert done.problems == tried.problems, "a dry run says what the run will say"
     told = {(row["line"], finding["header"]): finding["code"] for row in done.problems for finding in row["findings"]}
     assert told == {
+        (3, "整车编码"): "vehicle_code_invalid",
         (3, "电池种类"): "cell_kind_invalid",
         (3, "生产日期"): "cell_day_invalid",
         (3, "整车质量(kg)"): "cell_number_invalid",
@@ -108,6 +109,20 @@ def test_good_rows_go_in_once_and_bad_ones_are_told_by_cell(district: District, 
     assert [row[len(COLUMNS)] for row in cells[1:]] == ["3", "4", "5", "6"]
     assert "「电池种类」" in cells[1][len(COLUMNS) + 1]
     assert counts(take(body=problems.read_bytes()))[0] == 4, "the workbook is a list again"
+
+
+def test_a_row_is_told_everything_that_is_wrong_with_it(district: District, take: Import) -> None:
+    take(GOOD.format(n=1))
+    done = take("118222670000009,!!,BATT700001,锂,TDT-27,GB 17761-1999,2013-01-15,五十,25,400,48")
+    told = {finding["header"]: finding["code"] for finding in done.problems[0]["findings"]}
+    assert told == {
+        "合格证编号": "code_invalid",
+        "电池编码": "battery_already_coded",
+        "执行标准": "standard_unknown",
+        "生产日期": "made_on_absurd",
+        "整车质量(kg)": "cell_number_invalid",
+    }
+    assert len(done.problems[0]["findings"]) == len(told), "each cell is named once"
 
 
 def test_a_row_that_says_something_else_of_a_stocked_bike_changes_nothing(district: District, take: Import) -> None:

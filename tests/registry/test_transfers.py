@@ -19,6 +19,7 @@ from registry.messages import Message
 from registry.one_time_codes import Asker, CodeWrong, who_holds
 from registry.opening import NotThisOwner, open_trade_in
 from registry.people import Person, open_phone
+from registry.plates import Plate
 from registry.trade_ins import TradeIn
 from registry.transferring import (
     BikeBeingTradedIn,
@@ -33,7 +34,7 @@ from registry.transferring import (
     send_transfer_code,
     withdraw_transfer,
 )
-from registry.transfers import Transfer, TransferNotFound
+from registry.transfers import Transfer, TransferNotFound, TransferOfPlated
 from tests.registry.line import DISTRICT, LOCAL, NOW, District, Owner, id_number
 
 WITNESS = "account:1"
@@ -224,6 +225,19 @@ def test_what_opening_refuses(
     district.session.commit()
     with pytest.raises(BikeBeingTradedIn):
         start(plate_no=other.plate_no, seller_id_no=other.id_no)
+
+
+def test_a_new_bikes_own_plate_is_not_transferred_here(
+    district: District, seller: Owner, start: Callable[..., Transfer]
+) -> None:
+    bike = district.stock(district.dealer())
+    district.session.add(
+        Plate(plate_no="A900001", bike_id=bike.id, holder_id=seller.person_id, application_no="P1", issued_at=NOW)
+    )
+    district.session.commit()
+    with pytest.raises(TransferOfPlated) as told:
+        start(plate_no="a900001")
+    assert (told.value.field, told.value.facts["plate_no"]) == ("plate_no", "A900001")
 
 
 def test_a_week_without_both_confirmations_ends_it(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import text
 
@@ -171,15 +171,15 @@ def compare_statement(world: World) -> None:
     with world.sessions() as session:
         days = days_to_compare(session=session, now=world.clock.instant, ask_again_after=timedelta(0))
     if days:
-        _compare(world, world.dice.choice(days), world.clock.instant)
+        _compare(world, world.dice.choice(days))
 
 
-def _compare(world: World, day: object, now: datetime) -> None:
+def _compare(world: World, day: object) -> None:
     reconcile_day(
         sessions=world.sessions,
         operator=world.bank,
         day=day,  # type: ignore[arg-type]
-        now=now,
+        clock=world.clock,
         overdue_after=timedelta(days=3),
     )
 

@@ -24,7 +24,7 @@ from app.db import engine_for, psycopg_conninfo
 from loadtests.ready import Ready, make_ready, plate_no
 from registry.base import PartnerSilent, PartnerUnavailable
 from subsidy.completion import Completed, Completion
-from subsidy.operator import FundBalance, Statement, StatementTotals, TransferAnswer, WalletAnswer
+from subsidy.operator import FundBalance, ReclaimAnswer, Statement, StatementTotals, TransferAnswer, WalletAnswer
 from subsidy.queue import create_programme
 from subsidy.rules import Rules
 from tests.simulation.crashes import Crash, Fuse, connect, fuse_engine
@@ -86,6 +86,12 @@ class MoodyBank:
         if not self.calm and self._dice.random() < 0.1:
             raise PartnerSilent(partner="bank")
         return self.inner.find_transfer(bank_number=bank_number)
+
+    def reclaim(self, *, bank_number: str, transfer_number: str, amount_fen: int) -> ReclaimAnswer:
+        return self.inner.reclaim(bank_number=bank_number, transfer_number=transfer_number, amount_fen=amount_fen)
+
+    def find_reclaim(self, *, bank_number: str) -> ReclaimAnswer | None:
+        return self.inner.find_reclaim(bank_number=bank_number)
 
     def fund_balance(self) -> FundBalance:
         return self.inner.fund_balance()

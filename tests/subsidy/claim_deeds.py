@@ -10,7 +10,8 @@ from subsidy.appeals import Appeal, approve_proposal, file_appeal, refuse_propos
 from subsidy.decision_record import DecisionRecord, decision_record
 from subsidy.holds import hold_claim, release_claim
 from subsidy.overrules import Overrule, propose_overrule
-from subsidy.returns import ReturnCase, approve_return, open_return, record_repayment
+from subsidy.repayments import record_repayment
+from subsidy.returns import ReturnCase, approve_return, open_return
 from tests.subsidy.claim_scene import FINANCE, OPERATOR, REVIEWER, Scene
 
 

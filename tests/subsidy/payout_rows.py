@@ -26,6 +26,7 @@ from subsidy.ledger import add_to_balances, balances
 from subsidy.operator import (
     FundBalance,
     PayoutOperator,
+    ReclaimAnswer,
     Statement,
     StatementTotals,
     TransferAnswer,
@@ -81,6 +82,12 @@ class ScriptedBank:
 
     def find_transfer(self, *, bank_number: str) -> TransferAnswer | None:
         return self.inner.find_transfer(bank_number=bank_number)
+
+    def reclaim(self, *, bank_number: str, transfer_number: str, amount_fen: int) -> ReclaimAnswer:
+        return self.inner.reclaim(bank_number=bank_number, transfer_number=transfer_number, amount_fen=amount_fen)
+
+    def find_reclaim(self, *, bank_number: str) -> ReclaimAnswer | None:
+        return self.inner.find_reclaim(bank_number=bank_number)
 
     def fund_balance(self) -> FundBalance:
         return self.inner.fund_balance()

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, select, text
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, sessionmaker
 
 from app.config import Settings
 from app.db import psycopg_conninfo
@@ -24,12 +24,15 @@ from subsidy.allocation import NoPausePossible, NothingToResume
 from subsidy.claims import Claim, QueueEvent
 from subsidy.ledger_verification import verify
 from subsidy.live import live_state
-from subsidy.pausing import SwitchProposedAlready, propose_pause, propose_resumption
+from subsidy.pausing import SwitchProposedAlready, propose_switch
 from subsidy.programme import Programme, current_programme, list_versions
 from subsidy.programme_change import (
+    PAUSE,
+    RESUME,
     ChangeNotFound,
     DrafterCannotDecide,
     DraftOutdated,
+    EffectPending,
     OnlyTheDrafterWithdraws,
     ProgrammeChange,
     approve_change,
@@ -40,6 +43,15 @@ from subsidy.programme_change import (
     withdraw_draft,
 )
 from subsidy.programme_change_draft import NothingChanges, StagesApart, differences, draft_version
+from subsidy.programme_change_effect import (
+    QueueTooLong,
+    RunNotFound,
+    begin_run,
+    forget_runs,
+    get_run,
+    reckon_next,
+    refuse_long_queue,
+)
 from subsidy.programme_change_grace import GraceNotCovered, GraceNotSaid
 from subsidy.rules import LawUnknown, MoneyAlreadySpent, NotBackDated, Rules, StagesOverlap
 from tests.subsidy.programme_queue import NOW, complete_claims, create, stopped_at
@@ -249,11 +261,11 @@ def test_a_pause_is_proposed_approved_told_and_ended(
     said = {"note": "系统核查", "actor": ANNA, "now": NOW + HOUR}
     why = {"reason_zh": "正在核查申领资料", "reason_en": "claims are being checked"}
     with pytest.raises(NothingToResume):
-        propose_resumption(session=session, programme=programme, **why, **said)
-    pause = propose_pause(session=session, programme=programme, **why, **said)
+        propose_switch(session=session, programme=programme, kind=RESUME, **why, **said)
+    pause = propose_switch(session=session, programme=programme, kind=PAUSE, **why, **said)
     session.commit()
     with pytest.raises(SwitchProposedAlready):
-        propose_pause(session=session, programme=programme, **why, **said)
+        propose_switch(session=session, programme=programme, kind=PAUSE, **why, **said)
     assert live_state(session=session, programme=programme, now=NOW + HOUR).pause is None
     approve(session, programme, pause)
     live = live_state(session=session, programme=programme, now=NOW + HOUR)
@@ -261,8 +273,8 @@ def test_a_pause_is_proposed_approved_told_and_ended(
     assert live.pause is not None
     assert (live.pause.zh, live.pause.en) == ("正在核查申领资料", "claims are being checked")
     with pytest.raises(NoPausePossible):
-        propose_pause(session=session, programme=programme, **why, **said)
-    resumption = propose_resumption(session=session, programme=programme, **why, **said)
+        propose_switch(session=session, programme=programme, kind=PAUSE, **why, **said)
+    resumption = propose_switch(session=session, programme=programme, kind=RESUME, **why, **said)
     session.commit()
     approve(session, programme, resumption)
     live = live_state(session=session, programme=programme, now=NOW + HOUR)
@@ -286,3 +298,52 @@ def test_a_stage_that_opened_since_the_draft_is_not_closed_early_unsaid(settings
         approve_change(
             session=session, programme=programme, change_id=change.id, actor=BERND, clock=stopped_at(NOW + 3 * HOUR)
         )
+
+
+def test_a_long_queue_is_reckoned_in_the_background_before_anybody_approves(
+    programme: Programme, session: Session, settings: Settings, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = draft(session, programme, MORE)
+    monkeypatch.setattr("subsidy.programme_change_effect.MOST_EVENTS_AT_ONCE", 0)
+    with pytest.raises(QueueTooLong):
+        refuse_long_queue(session=session, programme=programme)
+    change = draft(session, programme, MORE)
+    assert (short.effect is None, change.effect) == (False, None)
+    with pytest.raises(EffectPending):
+        approve(session, programme, change)
+    session.rollback()
+    sessions = sessionmaker(engine, expire_on_commit=False)
+    assert reckon_next(sessions=sessions, clock=CLOCK) == "reckoned"
+    assert reckon_next(sessions=sessions, clock=CLOCK) is None
+    session.refresh(change)
+    assert change.effect is not None
+    assert short.effect is not None
+    assert change.effect["gaining"] == short.effect["gaining"]
+    approve(session, programme, change)
+
+
+def test_a_look_at_impossible_rules_says_why_and_a_run_left_behind_is_taken_up(
+    programme: Programme, session: Session, engine: Engine
+) -> None:
+    sessions = sessionmaker(engine, expire_on_commit=False)
+    said = {"programme": programme, "actor": ANNA, "now": NOW + HOUR}
+    bad = begin_run(session=session, rules=stage(places=1), **said)
+    good = begin_run(session=session, rules=MORE, said={"note": "看看"}, **said)
+    session.commit()
+    assert reckon_next(sessions=sessions, clock=CLOCK) == "refused"
+    # The process that took this one died long ago.
+    session.execute(
+        text("UPDATE effect_run SET begun_at = clock_timestamp() - interval '1 hour', tries = :t WHERE id = :id"),
+        {"t": 1, "id": good.id},
+    )
+    session.commit()
+    assert reckon_next(sessions=sessions, clock=CLOCK) == "reckoned"
+    session.expire_all()
+    found = get_run(session=session, programme=programme, run_id=bad.id, actor=ANNA)
+    assert (found.effect, bool(found.refusal_zh), bool(found.refusal_en)) == (None, True, True)
+    assert get_run(session=session, programme=programme, run_id=good.id, actor=ANNA).effect is not None
+    with pytest.raises(RunNotFound):
+        get_run(session=session, programme=programme, run_id=good.id, actor=BERND)
+    session.execute(text("UPDATE effect_run SET begun_at = clock_timestamp() - interval '8 days'"))
+    session.commit()
+    assert forget_runs(session=session) == 2

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from psycopg.rows import namedtuple_row
-from sqlalchemy import select, text
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app.clock import Clock
@@ -21,7 +21,6 @@ from app.db import psycopg_conninfo
 from app.plate_keys import Ed25519Signer
 from loadtests.ready import make_ready, one_stage, plate_no
 from registry.base import Refusal
-from subsidy.claims import Claim
 from subsidy.completion import Completed, Completion, admit
 from subsidy.events import EventKind
 from subsidy.ledger_verification import verify
@@ -35,7 +34,6 @@ from subsidy.log_reading import (
     public_heads,
     public_inclusion,
 )
-from subsidy.log_tables import LogSalt, forget_person
 from subsidy.log_verification import verify_log
 from subsidy.merkle import proves_consistency, proves_inclusion
 from subsidy.queue import append_event, create_programme
@@ -231,17 +229,6 @@ def test_two_publishers_at_once_write_every_leaf_once(book: Book, session: Sessi
     for thread in threads:
         thread.join(60)
     assert [leaf["event_no"] for leaf in read_all(session)] == list(range(1, 15))
-    assert book.differences() == []
-
-
-def test_whoever_is_erased_leaves_leaves_that_nobody_opens(book: Book, session: Session) -> None:
-    book.complete(3)
-    book.publish()
-    person_id = session.scalars(select(Claim.person_id).where(Claim.position == 2)).one()
-    before = session.scalars(select(LogSalt.leaf)).all()
-    assert forget_person(session=session, person_id=person_id) == 1
-    session.commit()
-    assert set(before) - set(session.scalars(select(LogSalt.leaf))) == {3}
     assert book.differences() == []
 
 

@@ -17,11 +17,9 @@ from registry.trade_ins import TradeIn
 from subsidy.overrules import CannotBeOverruled
 from subsidy.payouts import Payout
 from subsidy.queue import MoneyAtTheBank
+from subsidy.repayments import ReceivedOnWrong, RepaymentDiffers, RepaymentDocumentUsed
 from subsidy.returns import (
     NothingToReturn,
-    ReceivedOnWrong,
-    RepaymentDiffers,
-    RepaymentDocumentUsed,
     ReturnNotFound,
     ReturnStands,
     list_returns,

@@ -30,6 +30,7 @@ from subsidy.statement_resolution import (
     resolve_line,
     resolve_payout,
 )
+from tests.subsidy.claim_scene import stopped_at
 from tests.subsidy.paid_queue import PaidQueue
 from tests.subsidy.payout_rows import AMOUNT_FEN, Books, ScriptedBank, make_bank
 
@@ -337,7 +338,8 @@ class CountingBank(ScriptedBank):
 
 
 def reconcile(books: Books, bank: CountingBank, now: datetime, day: date) -> Any:
-    return reconcile_day(sessions=books.sessions, operator=bank, day=day, now=now, overdue_after=timedelta(hours=6))
+    clock = stopped_at(now)
+    return reconcile_day(sessions=books.sessions, operator=bank, day=day, clock=clock, overdue_after=timedelta(hours=6))
 
 
 def test_lines_are_asked_for_only_where_totals_or_hash_differ(books: Books) -> None:

@@ -59,7 +59,7 @@ class Bureau:
         for serial in range(number):
             self.claim(f"owed{serial}")
             wallet = self.at_desk(f"owed{serial}")
-            wallet.send(action="/wallet", wallet_id=f"W1000{serial}")
+            wallet.give_wallet(f"W1000{serial}")
 
     def declined(self, login: str | None = None) -> int:
         """A claim that is declined because the bike was filed after the cut-off; returns its position."""

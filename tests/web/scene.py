@@ -121,6 +121,7 @@ class Scene:
             sms=FakeGateway(SmsOptions(key=KEY, now=lambda: NOW)),
         )
         self.apps.append(create_app(replace(self.settings, clock=starting_at(at)), partners=partners))
+        self.apps[-1].extensions["mapai.crowd"].kept_s = 0.0
         return self.apps[-1]
 
     def close(self) -> None:
@@ -192,6 +193,15 @@ class Browser:
         self.page = self.client.post(target, data={**hidden, **typed}, follow_redirects=True)
         self.at = self.page.request.path
         return self.page
+
+    def give_wallet(self, wallet_id: str) -> TestResponse:
+        """Answer the owner's question about the wallet and send it; return the last page, refused or not."""
+        self.open("/my")
+        self.open(f"{self.at}/wallet")
+        if self.at.endswith("/check"):  # filled in before
+            self.open(self.at.replace("/check", "/wallet_id"))
+        page = self.send(action="/wallet_id", wallet_id=wallet_id)
+        return page if page.status_code >= 400 else self.send(action="/wallet")
 
     # The line, step by step, from the point's first screen.
 

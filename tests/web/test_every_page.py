@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import replace
+from functools import reduce
 from urllib.parse import urldefrag, urlsplit
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 from sqlalchemy.engine import make_url
 
 from app.access import rule_of
 from app.auth import COOKIE
-from tests.web.markup import check_page
-from tests.web.scene import STAFF, Browser, Scene
+from app.web.blueprint import LOOK_COOKIE
+from app.web.place import place_of
+from registry.accounts import Account
+from registry.dealers import Dealer
+from tests.web.markup import check_page, check_strictly
+from tests.web.scene import STAFF, Browser, Scene, words_of
 
 MANY = 120
+CHINESE = re.compile(r"[\u3000-\u303f\u3400-\u9fff\uff00-\uffef]")
+MASKED = re.compile(r"[\u3400-\u9fff]\*+[\u3400-\u9fff]?")
 
 
 @pytest.fixture
@@ -38,14 +48,25 @@ def busy(running: Scene) -> Scene:
             step()
     wallets = Browser(app)
     wallets.sign_in("owner0")
-    wallets.send(action="/wallet", wallet_id="W10001")
+    wallets.give_wallet("W10001")
     return running
 
 
-def crawl(app: Flask, browser: Browser, start: str) -> dict[str, int]:
-    """Follow every link from ``start``; return each address with its status. Every page is checked on the way."""
+def names_in(scene: Scene) -> set[str]:
+    """What stays Chinese on an English page: names of points, sub-districts and people, and the city on a plate."""
+    dealers = scene.session.execute(select(Dealer.name, Dealer.sub_district)).all()
+    people = scene.session.scalars(select(Account.display_name)).all()
+    city = place_of(scene.settings.district).city
+    return {city, *people, *(name for dealer in dealers for name in dealer)} - {""}
+
+
+def crawl(app: Flask, browser: Browser, start: str, *, names: Iterable[str] = ()) -> dict[str, int]:
+    """Follow every link from ``start``; return each address with its status. Every page is checked on the way.
+
+    The first page of each kind is parsed strictly and opened in English as well; ``names`` stay Chinese there.
+    """
     adapter = app.url_map.bind("localhost")
-    waiting, seen = [start], {}
+    waiting, seen, kinds = [start], {}, set()
     while waiting and len(seen) < MANY:
         address = waiting.pop(0)
         if address in seen:
@@ -55,6 +76,11 @@ def crawl(app: Flask, browser: Browser, start: str) -> dict[str, int]:
         if page.mimetype != "text/html":
             continue
         markup = check_page(page)
+        kind, _ = adapter.match(urlsplit(address).path)
+        if kind not in kinds:
+            kinds.add(kind)
+            check_strictly(page)
+            check_english(browser, address, names)
         for link in markup.links:
             if link.startswith(("#", "tel:")):
                 continue
@@ -66,6 +92,22 @@ def crawl(app: Flask, browser: Browser, start: str) -> dict[str, int]:
             endpoint, _ = adapter.match(urlsplit(action).path or address, method=method)
             assert endpoint in app.view_functions
     return seen
+
+
+def check_english(browser: Browser, address: str, names: Iterable[str]) -> None:
+    """Assert that the page at ``address`` is sound in English and says in English what it is."""
+    browser.client.set_cookie(LOOK_COOKIE, "lang:en")
+    try:
+        page = browser.open(address)
+    finally:
+        browser.client.delete_cookie(LOOK_COOKIE)
+    markup = check_page(page, english=True)
+    check_strictly(page)
+    heads = [markup.title, *(words_of(head) for head in re.findall(r"<h1\b.*?</h1>", page.text, re.S))]
+    for head in heads:
+        unnamed = reduce(lambda text, name: text.replace(name, ""), sorted(names, key=len, reverse=True), head)
+        left = MASKED.sub("", unnamed)
+        assert not CHINESE.search(left), (address, head)
 
 
 FIRST_SCREENS = (
@@ -88,11 +130,12 @@ NOT_THERE = (
 
 def test_every_page_from_a_first_screen_on_is_sound(busy):
     app = busy.app()
+    names = names_in(busy)
     for login, start, reached in FIRST_SCREENS:
         browser = Browser(app)
         if login is not None:
             browser.sign_in(login)
-        seen = crawl(app, browser, start)
+        seen = crawl(app, browser, start, names=names)
         assert set(seen.values()) == {200}, {address: status for address, status in seen.items() if status != 200}
         assert reached <= set(seen), (login, sorted(seen))
     for login, path in NOT_THERE:

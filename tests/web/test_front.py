@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from app.db import psycopg_conninfo
-from app.web.stage_card import NO_PROGRAMME, stage_card
+from app.web.stage_card import stage_card
 from registry.filings import FiledBike
 from subsidy.events import EventKind
 from subsidy.live import LiveStage, LiveState
@@ -70,7 +70,7 @@ class TestStageCard:
             ("名额还剩", "730"),
         ]
         assert (card.used, card.left) == (1_830, 730)
-        assert card.notes == ("6 月 30 日 24:00 结束。",)
+        assert card.notes == ("6 月 30 日 24:00 结束。", "结束或者名额用完以后，每辆补 200 元。")
         assert [(step.amount, step.window, step.now) for step in card.stairs] == [
             ("300", "6 月 1—30 日", True),
             ("200", "7 月 1—31 日", False),
@@ -119,7 +119,8 @@ class TestStageCard:
         assert (card.open, card.title) == (False, title)
 
     def test_without_programme(self):
-        assert stage_card(None) is NO_PROGRAMME
+        card = stage_card(None)
+        assert (card.open, card.title, card.figures, card.as_of) == (False, "现在没有补贴活动", (), None)
 
 
 class TestFront:

@@ -117,11 +117,14 @@ def test_erasure_waits_for_open_money_and_is_asked_twice(running: Scene) -> None
     check_page(page)
     assert "现在不能删" in browser.text
     assert reference in browser.text
-    assert 'name="sure"' not in page.text
+    assert "继续" not in browser.text
+    browser.open("/my/erasure/check")
+    assert browser.at == "/my/erasure"
     free = running.owner("free")
     other = Browser(browser.app)
     other.sign_in("free")
     check_page(other.open("/my/erasure"))
+    check_page(other.open("/my/erasure/check"))
     unsure = other.send(action="/erasure")
     check_page(unsure)
     assert (unsure.status_code, "请先勾选" in other.text) == (422, True)

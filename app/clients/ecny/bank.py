@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from app.clients.ecny import scenarios
 from app.clients.ecny.callbacks import transfer_document
+from app.clients.ecny.reclaims import Reclaims
 from app.clients.ecny.scenarios import Scenario, StatementFault
 from app.clients.faults import Fault, draw
 from app.clients.http import NumberReused
@@ -112,11 +113,15 @@ class Bank:
         self._fund_fen = options.fund_fen
         self._paid_fen = 0
         self._journal = Journal(options.state_file)
+        self.reclaims = Reclaims(
+            options, outgoing, lock=self._lock, journal=self._journal, paid=self._paid, took=self._took_back
+        )
         for entry in self._journal.read():
             self._recall(entry)
         for order in self._transfers.values():
             if not order.final or self._comes_back(order):
                 self._conclude_later(order)
+        self.reclaims.go_on()
 
     # -- wallets ----------------------------------------------------------------------------------------------
 
@@ -310,10 +315,23 @@ class Bank:
             self._held_fen[order.wallet_id] += order.paid_fen()
             self._paid_fen += order.paid_fen()
 
+    def _paid(self, bank_number: str) -> tuple[str, int] | None:
+        """The wallet a settled transfer paid, and how much; None where there is none."""
+        order = self._transfers.get(bank_number)
+        return None if order is None or order.state != "settled" else (order.wallet_id, order.paid_fen())
+
+    def _took_back(self, wallet_id: str, line: StatementLine, day: date) -> None:
+        self._lines[day].append(line)
+        self._held_fen[wallet_id] -= line.amount_fen
+        self._paid_fen -= line.amount_fen
+
     def _recall(self, entry: dict[str, Any]) -> None:
-        if entry.pop("t") == "wallets":
+        kind = entry.pop("t")
+        if kind == "wallets":
             for row in entry["rows"]:
                 self._wallets[row["wallet_id"]] = Wallet(**row)
+        elif kind == "reclaim":
+            self.reclaims.recall(entry)
         else:
             self._remember(Transfer(**entry))
 
@@ -330,7 +348,15 @@ class Bank:
 
 def _summed(day: date, lines: tuple[StatementLine, ...]) -> Statement:
     paid = [line.amount_fen for line in lines if line.state == "settled"]
-    return Statement(day=day, settled_count=len(paid), settled_fen=sum(paid), lines=lines)
+    back = [line.amount_fen for line in lines if line.state == "reclaimed"]
+    return Statement(
+        day=day,
+        settled_count=len(paid),
+        settled_fen=sum(paid),
+        lines=lines,
+        reclaimed_count=len(back),
+        reclaimed_fen=sum(back),
+    )
 
 
 def _spoilt(statement: Statement, fault: StatementFault | None) -> Statement | None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from datetime import date
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from app.clients.wire import is_number, read_instant, read_reason
 from registry.base import Refusal
 from subsidy.operator import (
     FundBalance,
+    LineState,
+    ReclaimAnswer,
     Statement,
     StatementLine,
     StatementTotals,
@@ -20,6 +23,7 @@ from subsidy.operator import (
     WalletRefusal,
 )
 
+Answer = TypeVar("Answer", bound=TransferAnswer)
 STATES = get_args(TransferState)
 REASONS = (None, *get_args(WalletRefusal))
 LARGEST_FEN = 2**63 - 1  # what the ledger's columns hold
@@ -37,9 +41,9 @@ class MalformedBankDocument(Refusal):
 
 
 def transfer_document(answer: TransferAnswer) -> dict[str, Any]:
-    """Return the answer as the wire has it."""
+    """Return the answer about a transfer, or about a reclaim, as the wire has it."""
     return {
-        "kind": "transfer",
+        "kind": "reclaim" if isinstance(answer, ReclaimAnswer) else "transfer",
         "bank_number": answer.bank_number,
         "state": answer.state,
         "amount_fen": answer.amount_fen,
@@ -51,8 +55,17 @@ def transfer_document(answer: TransferAnswer) -> dict[str, Any]:
 
 def read_transfer(data: dict[str, Any]) -> TransferAnswer:
     """Read a transfer's answer; raises MalformedBankDocument."""
+    return _read_answer(data, TransferAnswer)
+
+
+def read_reclaim(data: dict[str, Any]) -> ReclaimAnswer:
+    """Read a reclaim's answer; raises MalformedBankDocument."""
+    return _read_answer(data, ReclaimAnswer)
+
+
+def _read_answer(data: dict[str, Any], kind: type[Answer]) -> Answer:
     try:
-        answer = TransferAnswer(
+        answer = kind(
             bank_number=data["bank_number"],
             state=data["state"],
             amount_fen=data["amount_fen"],
@@ -90,6 +103,8 @@ def statement_document(statement: Statement) -> dict[str, Any]:
         "day": statement.day.isoformat(),
         "settled_count": statement.settled_count,
         "settled_fen": statement.settled_fen,
+        "reclaimed_count": statement.reclaimed_count,
+        "reclaimed_fen": statement.reclaimed_fen,
         "lines": [[line.bank_number, line.amount_fen, line.state] for line in statement.lines],
     }
 
@@ -105,13 +120,14 @@ def read_statement(data: dict[str, Any]) -> Statement:
             settled_count=data["settled_count"],
             settled_fen=data["settled_fen"],
             lines=lines,
+            reclaimed_count=data["reclaimed_count"],
+            reclaimed_fen=data["reclaimed_fen"],
         )
     except (KeyError, TypeError, ValueError) as error:
         raise MalformedBankDocument(detail=str(error)) from None
-    sums = (statement.settled_count, statement.settled_fen, *(line.amount_fen for line in lines))
-    if any(type(number) is not int or abs(number) > LARGEST_FEN for number in sums):
+    if not _are_sums(statement) or not _are_whole(line.amount_fen for line in lines):
         raise MalformedBankDocument(detail="settled_count, settled_fen, amount_fen")
-    if any(line.state not in ("settled", "rejected") or not isinstance(line.bank_number, str) for line in lines):
+    if any(line.state not in get_args(LineState) or not isinstance(line.bank_number, str) for line in lines):
         raise MalformedBankDocument(detail="lines")
     return statement
 
@@ -123,6 +139,8 @@ def totals_document(totals: StatementTotals) -> dict[str, Any]:
         "day": totals.day.isoformat(),
         "settled_count": totals.settled_count,
         "settled_fen": totals.settled_fen,
+        "reclaimed_count": totals.reclaimed_count,
+        "reclaimed_fen": totals.reclaimed_fen,
         "sha256": totals.sha256,
     }
 
@@ -135,15 +153,24 @@ def read_totals(data: dict[str, Any]) -> StatementTotals:
             settled_count=data["settled_count"],
             settled_fen=data["settled_fen"],
             sha256=data["sha256"],
+            reclaimed_count=data["reclaimed_count"],
+            reclaimed_fen=data["reclaimed_fen"],
         )
     except (KeyError, TypeError, ValueError) as error:
         raise MalformedBankDocument(detail=str(error)) from None
-    sums = (totals.settled_count, totals.settled_fen)
-    if any(type(number) is not int or abs(number) > LARGEST_FEN for number in sums):
+    if not _are_sums(totals):
         raise MalformedBankDocument(detail="settled_count, settled_fen")
     if not isinstance(totals.sha256, str) or not re.fullmatch(r"[0-9a-f]{64}", totals.sha256):
         raise MalformedBankDocument(detail="sha256")
     return totals
+
+
+def _are_sums(of: Statement | StatementTotals) -> bool:
+    return _are_whole((of.settled_count, of.settled_fen, of.reclaimed_count, of.reclaimed_fen))
+
+
+def _are_whole(numbers: Iterable[object]) -> bool:
+    return all(type(number) is int and abs(number) <= LARGEST_FEN for number in numbers)
 
 
 def fund_document(balance: FundBalance) -> dict[str, Any]:
@@ -164,11 +191,15 @@ def read_fund(data: dict[str, Any]) -> FundBalance:
 
 
 def read_callback(body: bytes) -> TransferAnswer:
-    """Read the body of a callback whose signature is already checked; raises MalformedBankDocument."""
+    """Read the body of a callback whose signature is already checked: of a transfer, or a ReclaimAnswer.
+
+    Raises MalformedBankDocument.
+    """
     try:
         data = json.loads(body)
     except ValueError:
         data = None
-    if not isinstance(data, dict) or data.get("kind") != "transfer":
+    readers = {"transfer": read_transfer, "reclaim": read_reclaim}
+    if not isinstance(data, dict) or data.get("kind") not in readers:
         raise MalformedBankDocument(detail="kind")
-    return read_transfer(data)
+    return readers[data["kind"]](data)

@@ -10,6 +10,7 @@ from app.clients.ecny import LABEL
 from app.clients.ecny.callbacks import (
     MalformedBankDocument,
     read_fund,
+    read_reclaim,
     read_statement,
     read_totals,
     read_transfer,
@@ -18,7 +19,7 @@ from app.clients.ecny.callbacks import (
 from app.clients.http import PartnerHttp
 from app.clients.signing import Signer
 from registry.base import PartnerSilent
-from subsidy.operator import FundBalance, Statement, StatementTotals, TransferAnswer, WalletAnswer
+from subsidy.operator import FundBalance, ReclaimAnswer, Statement, StatementTotals, TransferAnswer, WalletAnswer
 
 T = TypeVar("T")
 
@@ -50,6 +51,15 @@ class BankClient:
     def find_transfer(self, *, bank_number: str) -> TransferAnswer | None:
         data = self._http.found(self._http.get(f"/transfers/{bank_number}"))
         return None if data is None else self._read(read_transfer, data, bank_number=bank_number)
+
+    def reclaim(self, *, bank_number: str, transfer_number: str, amount_fen: int) -> ReclaimAnswer:
+        asked = {"bank_number": bank_number, "transfer_number": transfer_number, "amount_fen": amount_fen}
+        answer = self._http.post("/reclaims", asked, idempotent=True)
+        return self._read(read_reclaim, self._http.taken(answer, number=bank_number), bank_number=bank_number)
+
+    def find_reclaim(self, *, bank_number: str) -> ReclaimAnswer | None:
+        data = self._http.found(self._http.get(f"/reclaims/{bank_number}"))
+        return None if data is None else self._read(read_reclaim, data, bank_number=bank_number)
 
     def fund_balance(self) -> FundBalance:
         return self._read(read_fund, self._http.taken(self._http.get("/fund")))

@@ -9,7 +9,7 @@ from app.clients.ecny.bank import Bank, Options
 from app.clients.ecny.callbacks import read_callback
 from app.clients.faults import Fault, FaultPlan
 from app.clients.proceedings import ManualOutgoing, attend_in_memory
-from subsidy.operator import FundBalance, Statement, StatementTotals, TransferAnswer, WalletAnswer
+from subsidy.operator import FundBalance, ReclaimAnswer, Statement, StatementTotals, TransferAnswer, WalletAnswer
 
 
 class FakeBank:
@@ -65,6 +65,31 @@ class FakeBank:
             operation="find_transfer",
             number=bank_number,
             work=lambda fault: self.bank.find_transfer(bank_number),
+        )
+
+    def reclaim(self, *, bank_number: str, transfer_number: str, amount_fen: int) -> ReclaimAnswer:
+        def work(fault: Fault | None) -> ReclaimAnswer:
+            return self.bank.reclaims.take(
+                bank_number=bank_number, transfer_number=transfer_number, amount_fen=amount_fen, fault=fault
+            )
+
+        return attend_in_memory(
+            label=LABEL,
+            plan=self._plan,
+            operation="reclaim",
+            number=bank_number,
+            magic=self.bank.reclaims.magic(transfer_number),
+            calls_back=True,
+            work=work,
+        )
+
+    def find_reclaim(self, *, bank_number: str) -> ReclaimAnswer | None:
+        return attend_in_memory(
+            label=LABEL,
+            plan=self._plan,
+            operation="find_reclaim",
+            number=bank_number,
+            work=lambda fault: self.bank.reclaims.find(bank_number),
         )
 
     def fund_balance(self) -> FundBalance:

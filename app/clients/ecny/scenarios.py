@@ -24,6 +24,11 @@ class Scenario(StrEnum):
     NOT_FINAL = "not_final"  # rejected but not finally; settled in the end
     SETTLED_AFTER_REJECTED = "settled_after_rejected"  # finally rejected, and settled all the same
     WRONG_AMOUNT = "wrong_amount"  # settles one fen less than asked
+    SPENT = "spent"  # the money is gone: every reclaim is finally rejected
+    SPENT_ONCE = "spent_once"  # the first reclaim is finally rejected, later ones settle
+    OWNER_AGREES_LATER = "agrees_later"  # a reclaim is accepted, and settles once the owner has agreed
+    RECLAIMED_AFTER_REJECTED = "reclaimed_after_rejected"  # finally rejected, and settled all the same
+    RECLAIMED_SHORT = "reclaimed_short"  # settles one fen less than asked back
 
 
 Behaviour = Scenario | Fault

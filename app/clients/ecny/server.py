@@ -3,6 +3,8 @@
 POST /wallets/check      {wallet_id, holder_name}                           → answer
 POST /transfers          {bank_number, wallet_id, holder_name, amount_fen}  → answer
 GET  /transfers/<number>                                                    → answer, or 404 not_found
+POST /reclaims           {bank_number, transfer_number, amount_fen}         → answer
+GET  /reclaims/<number>                                                     → answer, or 404 not_found
 GET  /statements/<YYYY-MM-DD>/totals                                        → its head, or 404 not_found
 GET  /statements/<YYYY-MM-DD>                                               → statement, or 404 not_found
 GET  /fund                                                                  → what is left for payouts
@@ -43,6 +45,7 @@ def create_stub(options: Options) -> Flask:
     app.extensions.update(bank=bank, callbacks=sender)
     _route_wallets(app, door, bank)
     _route_transfers(app, door, bank)
+    _route_reclaims(app, door, bank)
     _route_statements(app, door, bank)
     _route_demo(app, bank)
 
@@ -95,6 +98,34 @@ def _route_transfers(app: Flask, door: Door, bank: Bank) -> None:
             return transfer_document(answer)
 
         return door.attend(operation="find_transfer", number=number, work=work)
+
+
+def _route_reclaims(app: Flask, door: Door, bank: Bank) -> None:
+    @app.post("/reclaims")
+    def reclaim() -> Response:
+        asked = document(bank_number=str, transfer_number=str, amount_fen=int)
+        number, transfer_number, fen = asked["bank_number"], asked["transfer_number"], asked["amount_fen"]
+        if fen <= 0:
+            raise WrongShape(wrong="amount_fen", field="amount_fen")
+
+        def work(fault: Fault | None) -> dict[str, Any]:
+            answer = bank.reclaims.take(
+                bank_number=number, transfer_number=transfer_number, amount_fen=fen, fault=fault
+            )
+            return transfer_document(answer)
+
+        magic = bank.reclaims.magic(transfer_number)
+        return door.attend(operation="reclaim", number=number, work=work, magic=magic, calls_back=True)
+
+    @app.get("/reclaims/<number>")
+    def find_reclaim(number: str) -> Response:
+        def work(fault: Fault | None) -> dict[str, Any]:
+            answer = bank.reclaims.find(number)
+            if answer is None:
+                raise NotFound
+            return transfer_document(answer)
+
+        return door.attend(operation="find_reclaim", number=number, work=work)
 
 
 def _route_statements(app: Flask, door: Door, bank: Bank) -> None:

@@ -1,0 +1,142 @@
+"""What everybody asks for is made once and told to all; while completions arrive, readers leave threads free."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from app.config import Settings
+from app.crowd import BUSY, FRONT, LIVE_API, LIVE_CARD, MOST_FORMS, Crowd
+from app.factory import create_app
+
+
+class Framework:
+    """What stands behind: it counts what reaches it, and answers when it may."""
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, Any]] = []
+        self.headers: list[tuple[str, str]] = [("Content-Type", "text/plain"), ("ETag", '"its own"')]
+        self.status = "200 OK"
+        self.may_answer = threading.Event()
+        self.may_answer.set()
+        self.entered = threading.Semaphore(0)
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        self.asked.append(environ)
+        self.entered.release()
+        if not environ.get(BUSY):
+            assert self.may_answer.wait(10)
+        start_response("503 BUSY" if environ.get(BUSY) else self.status, list(self.headers))
+        return [f"{len(self.asked)}".encode()]
+
+
+def ask(crowd: Crowd, path: str, method: str = "GET", **environ: str) -> tuple[str, dict[str, str], bytes]:
+    told: list[Any] = []
+    request = {"PATH_INFO": path, "REQUEST_METHOD": method, **environ}
+    body = b"".join(crowd(request, lambda status, headers, *_: told.extend((status, dict(headers)))))
+    return told[0], told[1], body
+
+
+@pytest.fixture
+def framework() -> Framework:
+    return Framework()
+
+
+@pytest.mark.parametrize("path", [LIVE_API, LIVE_CARD, FRONT])
+def test_what_is_the_same_for_all_is_made_once(framework: Framework, path: str) -> None:
+    crowd = Crowd(framework, threads=4, kept_s=60)
+    first, second = ask(crowd, path), ask(crowd, path)
+    assert first == second
+    assert len(framework.asked) == 1
+    tag = first[1]["ETag"]
+    assert tag != '"its own"'
+    status, headers, body = ask(crowd, path, HTTP_IF_NONE_MATCH=tag)
+    assert (status, headers.get("ETag"), body) == ("304 NOT MODIFIED", tag, b"")
+    assert "Content-Type" not in headers
+    assert ask(crowd, path, HTTP_IF_NONE_MATCH='"older"')[2] == first[2]
+
+
+def test_it_is_kept_no_longer_than_told(framework: Framework) -> None:
+    crowd = Crowd(framework, threads=4, kept_s=0)
+    assert [ask(crowd, FRONT)[2] for _ in range(3)] == [b"1", b"2", b"3"]
+
+
+def test_each_look_has_its_own_and_a_flood_of_looks_fills_nothing(framework: Framework) -> None:
+    crowd = Crowd(framework, threads=4, kept_s=60)
+    assert ask(crowd, FRONT)[2] != ask(crowd, FRONT, HTTP_COOKIE="mapai_look=lang:en")[2]
+    for number in range(3 * MOST_FORMS):
+        ask(crowd, FRONT, HTTP_COOKIE=f"mapai_look=text:{number}")
+    assert len(crowd._kept) <= MOST_FORMS
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"HTTP_COOKIE": "mapai_sign_in=abc"},
+        {"HTTP_COOKIE": "mapai_look=lang:en; session=abc"},
+        {"HTTP_AUTHORIZATION": "Bearer abc"},
+        {"QUERY_STRING": "a=b"},
+        {"method": "HEAD"},
+    ],
+)
+def test_what_may_differ_is_never_kept(framework: Framework, more: dict[str, str]) -> None:
+    crowd = Crowd(framework, threads=4, kept_s=60)
+    assert [ask(crowd, FRONT, **more)[2] for _ in range(2)] == [b"1", b"2"]
+
+
+@pytest.mark.parametrize("spoilt", [{"status": "503 AWAY"}, {"headers": [("Set-Cookie", "session=somebody's")]}])
+def test_a_failure_or_somebodys_cookie_is_told_to_nobody_else(framework: Framework, spoilt: dict[str, Any]) -> None:
+    vars(framework).update(spoilt)
+    crowd = Crowd(framework, threads=4, kept_s=60)
+    assert [ask(crowd, FRONT)[2] for _ in range(2)] == [b"1", b"2"]
+
+
+@pytest.fixture
+def full(framework: Framework) -> Iterator[Crowd]:
+    """A process of four threads, three of them held up by pages."""
+    crowd = Crowd(framework, threads=4, kept_s=60)
+    framework.may_answer.clear()
+    readers = [threading.Thread(target=ask, args=(crowd, "/my/1")) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    for _ in readers:
+        assert framework.entered.acquire(timeout=10)
+    yield crowd
+    framework.may_answer.set()
+    for reader in readers:
+        reader.join(10)
+    assert ask(crowd, "/my/1")[0] == "200 OK"
+
+
+def test_while_completions_arrive_readers_leave_a_thread_free(full: Crowd, framework: Framework) -> None:
+    full.note_completion()
+    status, _, body = ask(full, "/my/2", HTTP_COOKIE="mapai_sign_in=secret; mapai_look=lang:en")
+    assert status == "503 BUSY"
+    assert ask(full, "/my/3")[2] == body, "the same words for everybody"
+    asked = framework.asked[-1]
+    assert (asked["PATH_INFO"], asked["HTTP_COOKIE"]) == ("/", "mapai_look="), "nobody's address, nobody's sign-in"
+    assert ask(full, "/api/trade-ins/1")[0] == "503 BUSY"
+
+
+def test_what_somebody_sends_is_never_turned_away(full: Crowd, framework: Framework) -> None:
+    full.note_completion()
+    framework.may_answer.set()
+    assert ask(full, "/my/2", method="POST")[0] == "200 OK"
+
+
+def test_without_completions_readers_may_have_every_thread(full: Crowd, framework: Framework) -> None:
+    framework.may_answer.set()
+    assert ask(full, "/my/2")[0] == "200 OK"
+
+
+def test_the_words_say_so_and_come_again(settings: Settings) -> None:
+    client = create_app(settings).test_client()
+    page = client.get("/", environ_overrides={BUSY: True})
+    assert (page.status_code, page.headers["Retry-After"]) == (503, "3")
+    assert "现在来看的人太多" in page.text
+    assert 'http-equiv="refresh"' in page.text
+    problem = client.get(LIVE_API, environ_overrides={BUSY: True})
+    assert (problem.status_code, problem.json["code"]) == (503, "too_crowded")
