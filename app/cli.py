@@ -82,7 +82,8 @@ def scheduler(health_port: int | None) -> None:
 def fetch_assets() -> None:
     """Fetch the fonts of print and the pages' libraries from npm; `mapai up` does so at its first start.
 
-    Does nothing where they are there. Without them no document can be printed; everything else works.
+    Does nothing where they are there. Without them nothing is printed, most browsers cannot scan, and pages do not
+    renew themselves.
     """
     from app.build_assets import fetch, own_frontend
 

@@ -23,9 +23,10 @@ Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 KEPT_S = 0.25
 LIVE_API, LIVE_CARD, FRONT = "/api/programmes/current", "/live/stage", "/"
 # How the reader wants the pages is all that a cookie may say here (app/web/blueprint.py).
-LOOK = re.compile(r"mapai_look=([a-z0-9:.]*)")
-# An address asks for the same with any order of letters in its cookie; so many forms are kept and no more.
-MOST_FORMS = 64
+# Only in the words and the order in which it is written: nobody makes up ever new forms to be made for him.
+LOOK = re.compile(r"mapai_look=(mode:(?:standard|elder)\.text:[123]\.theme:(?:system|light|dark)\.lang:(?:zh|en))")
+# All looks of the two pages, packed and not, and what is told when it is too crowded.
+MOST_FORMS = 256
 BUSY_KEPT_S = 60.0
 BUSY = "mapai.busy"
 READS = ("GET", "HEAD")
@@ -110,11 +111,17 @@ class Crowd:
         form = (BUSY, path, look := _look(environ) or "")
         kept = self._kept.get(form)
         if kept is None or kept.until_s < time.monotonic():
-            asked = {"PATH_INFO": path, "QUERY_STRING": "", "HTTP_COOKIE": f"mapai_look={look}", BUSY: True}
+            asked = {
+                "REQUEST_METHOD": "GET",
+                "PATH_INFO": path,
+                "QUERY_STRING": "",
+                "HTTP_COOKIE": f"mapai_look={look}",
+                BUSY: True,
+            }
             kept = self._make({**environ, **asked}, BUSY_KEPT_S)
             self._keep(form, kept)
         start_response(kept.status, list(kept.headers))
-        return [kept.body]
+        return [] if environ.get("REQUEST_METHOD") == "HEAD" else [kept.body]
 
     def _keep(self, form: tuple[str, ...], kept: Kept) -> None:
         if len(self._kept) >= MOST_FORMS and form not in self._kept:

@@ -34,6 +34,7 @@ from registry.import_turns import forget_files
 from registry.messages import send_owed
 from registry.owner_drafts import forget_drafts
 from registry.plating import ask_about_application, pending_applications
+from registry.point_drafts import forget_point_drafts
 from registry.sealing import Keyring
 from registry.transferring import expire_transfers
 from subsidy.appeal_erasure import forget_appeals_of_locked
@@ -290,6 +291,7 @@ def clean_up(equipment: Equipment) -> str | None:
         wallet_checks = forget_wallet_checks(session=session)
     with equipment.sessions.begin() as session:
         drafts = forget_drafts(session=session)
+        drafts += forget_point_drafts(session=session, now=equipment.clock.now())
         appeals = forget_appeals_of_locked(session=session, now=equipment.clock.now())
     with equipment.sessions.begin() as session:
         effects = forget_runs(session=session)

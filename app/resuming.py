@@ -1,6 +1,7 @@
 """Coming back to a trade-in by its reference (查询号) and a code sent to the owner's phone, without a password.
 
-Neither sending nor a wrong code tells a stranger whether a reference exists, or whose phone stands behind it.
+Neither asking, how often one may ask, nor a wrong code tells a stranger whether a reference exists, or whose phone
+stands behind it; only while the message gateway is away does an existing one say so.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.auth import sign_in_owner
 from app.clock import real
 from registry.codes import clean_reference
-from registry.one_time_codes import Asker, CodeWrong, prove_phone, send_code
+from registry.one_time_codes import Asker, CodeWrong, count_unsent, prove_phone, send_code
 from registry.people import Person, open_phone
 from registry.sealing import Keyring
 from registry.sms_gateway import SmsGateway
@@ -38,6 +39,8 @@ def send_resume_code(*, session: Session, keyring: Keyring, gateway: SmsGateway,
             purpose=PURPOSE,
             about=clean,
         )
+    else:
+        count_unsent(session=session, keyring=keyring, asker=asker, now=real(), purpose=PURPOSE, about=clean)
     return clean
 
 

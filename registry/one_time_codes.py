@@ -185,6 +185,26 @@ def send_code(
         raise
 
 
+def count_unsent(*, session: Session, keyring: Keyring, asker: Asker, now: datetime, purpose: str, about: str) -> None:
+    """Count asking for a code about something that is not there, as if one had been sent. COMMITS.
+
+    Whoever asks twice meets the same limits either way. Raises CodesTooOften.
+    """
+    row = OneTimeCode(
+        number=secrets.token_hex(16),
+        purpose=purpose,
+        phone_index=keyring.index(about, field="no_phone"),
+        code_index=secrets.token_bytes(32),
+        address=asker.address[:45],
+        device=asker.device,
+        created_at=now,
+        expires_at=now + LIVES,
+    )
+    _require_within_limits(session=session, row=row, now=now)
+    session.add(row)
+    session.commit()
+
+
 def who_holds(
     *, session: Session, keyring: Keyring, phone: str, code: str, id_tail: str | None, now: datetime
 ) -> Person:

@@ -38,6 +38,7 @@ from registry.sealing import Keyring
 from registry.trade_ins import TradeIn
 
 LASTS = timedelta(days=7)
+CODES = frozenset({"vehicle_code", "battery_code"})
 _FIELD = "owner_draft"
 # What may be the number of an identity document within a text; whether it is one, its check character says.
 _ID_LIKE = re.compile(r"(?<![0-9A-Za-z])(?:\d{17}[\dXx]|[A-Za-z]{3}\d{12})(?![0-9A-Za-z])", re.ASCII)
@@ -124,7 +125,8 @@ def save_draft(*, session: Session, keyring: Keyring, trade_in_id: int, kind: st
     """
     row = _lock(session, keyring, trade_in_id=trade_in_id, kind=kind)
     before = _opened(keyring, row)
-    after = before | {name: without_id_numbers(text) for name, text in answers.items()}
+    # A battery's or a vehicle's code may look like a document's number, and is what the owner has to put right.
+    after = before | {name: text if name in CODES else without_id_numbers(text) for name, text in answers.items()}
     if after != before:
         _change(keyring, row, after)
     row.saved_at = session.execute(select(func.clock_timestamp(type_=DateTime(timezone=True)))).scalar_one()

@@ -1,7 +1,7 @@
 """What a counter has typed into a step and not sent yet: kept, so that a closed page or another tablet goes on with it.
 
 A draft is no fact and changes none: it is written over, dropped once the step is taken, and not in the audit. Fields of
-people (names, numbers of documents, telephones) are not among those kept.
+people (names, numbers of identity documents, telephones) are not among those kept.
 """
 
 from __future__ import annotations
@@ -83,3 +83,9 @@ def read_draft(*, session: Session, trade_in_id: int, step: str, now: datetime) 
 def drop_drafts(*, session: Session, trade_in_id: int) -> None:
     """Forget what was typed for a trade-in; after a step was taken it is in the trade-in itself."""
     session.execute(delete(PointDraft).where(PointDraft.trade_in_id == trade_in_id))
+
+
+def forget_point_drafts(*, session: Session, now: datetime) -> int:
+    """Forget the drafts that were left for a week; return how many. The transaction is left to the caller."""
+    old = delete(PointDraft).where(PointDraft.saved_at < now - LIVES)
+    return len(session.execute(old.returning(PointDraft.trade_in_id)).all())

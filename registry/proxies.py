@@ -16,6 +16,7 @@ from registry.audit import record
 from registry.base import Base, Instant, Refusal
 from registry.codes import clean_paper_number
 from registry.inputs import Inputs
+from registry.messages import owe_message
 from registry.people import (
     PersonLocked,
     clean_id_number,
@@ -142,6 +143,12 @@ def record_proxy(
     session.flush()
     detail = {"proxy": proxy.id, "person_id": person_id, "relation": relation, "authority_no": authority_no}
     record(session=session, actor=actor, action="proxy_recorded", subject=f"trade_in:{reference}", detail=detail)
+    owe_message(
+        session=session,
+        person_id=trade_in.owner_id,
+        dedupe_key=f"proxy:{proxy.id}",
+        body=f"您的置换 {reference} 登记了代办人。不是您要办的，请马上拨打 12345。",
+    )
     return proxy
 
 

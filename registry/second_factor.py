@@ -33,7 +33,6 @@ from registry.key_rotation import SealedTable
 from registry.sealing import Keyring
 
 ISSUER = "Mapai"
-STEP_S = 30
 # A phone's clock may be half a minute off.
 STEPS_AROUND = 1
 RECOVERY_CODES = 10
@@ -233,6 +232,16 @@ def forget_second_factor(*, session: Session, account_id: int) -> None:
     """Take authenticator and recovery codes away. The transaction, and who may ask for it, are the caller's."""
     session.execute(delete(SecondFactor).where(SecondFactor.account_id == account_id))
     session.execute(delete(RecoveryCode).where(RecoveryCode.account_id == account_id))
+
+
+def forget_unconfirmed(*, session: Session, account_id: int) -> None:
+    """Take away an authenticator that was never confirmed: who knew the old password may hold its secret.
+
+    The transaction is the caller's.
+    """
+    session.execute(
+        delete(SecondFactor).where(SecondFactor.account_id == account_id, SecondFactor.confirmed_at.is_(None))
+    )
 
 
 def _take_step(keyring: Keyring, factor: SecondFactor, typed: str, real_now: datetime) -> None:

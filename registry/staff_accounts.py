@@ -17,6 +17,7 @@ from registry.accounts import STAFF_ROLES, Account, SignIn
 from registry.base import Refusal
 from registry.dealer_staff import LoginTaken
 from registry.inputs import Inputs
+from registry.second_factor import forget_unconfirmed
 from registry.uniqueness import refusing_duplicates
 
 MANAGES = "administrator"
@@ -159,6 +160,7 @@ def enable_staff(*, session: Session, account_id: int, password_hash: str, actor
     if account.disabled_at is None:
         raise StaffUnchanged
     account.disabled_at, account.password_hash = None, password_hash
+    forget_unconfirmed(session=session, account_id=account.id)
     end_sign_ins(session=session, account=account)
     _note(session, actor, "staff.enabled", account, {})
     return account
@@ -171,6 +173,7 @@ def reset_staff_password(*, session: Session, account_id: int, password_hash: st
     """
     account = lock_staff(session=session, account_id=account_id, actor=actor)
     account.password_hash = password_hash
+    forget_unconfirmed(session=session, account_id=account.id)
     end_sign_ins(session=session, account=account)
     _note(session, actor, "staff.password_reset", account, {})
     return account
@@ -185,6 +188,7 @@ def change_own_password(*, session: Session, account_id: int, seen_hash: str, pa
     if account.password_hash != seen_hash:
         raise StaffUnchanged
     account.password_hash = password_hash
+    forget_unconfirmed(session=session, account_id=account.id)
     end_sign_ins(session=session, account=account)
     _note(session, actor, "staff.password_changed", account, {})
 

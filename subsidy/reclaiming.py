@@ -17,6 +17,7 @@ from registry.cases import open_case
 from subsidy.business_clock import BusinessClock
 from subsidy.notices import LOCAL
 from subsidy.operator import PayoutOperator, ReclaimAnswer
+from subsidy.queue import MoneyAtTheBank
 from subsidy.reclaims import OPEN, RECLAIM, ReclaimAttempt, note_reclaim, subject_of
 from subsidy.repayments import free_repaid
 from subsidy.returns import ReturnCase
@@ -66,8 +67,12 @@ def reclaim_next(*, sessions: Sessions, operator: PayoutOperator, clock: Busines
         return "contested"
     if answer.bank_number != attempt.bank_number:
         raise ValueError(f"the bank answered about {answer.bank_number} when asked for {attempt.bank_number}")
-    with sessions.begin() as session:
-        return record_reclaim(session=session, answer=answer, clock=clock)
+    try:
+        with sessions.begin() as session:
+            return record_reclaim(session=session, answer=answer, clock=clock)
+    except MoneyAtTheBank:
+        # Its payout is frozen, and with finance: asked again, and booked, once that is decided.
+        return "held_up"
 
 
 def record_reclaim(*, session: Session, answer: ReclaimAnswer, clock: BusinessClock) -> str:
@@ -118,7 +123,7 @@ def _take_due(session: Session, now: datetime) -> ReclaimAttempt | None:
     attempt.state = _sent(attempt, now)
     attempt.asked += 1
     attempt.ask_at = real_instant(after=max(LEASE, min(timedelta(seconds=2 ** min(attempt.asked, 10)), LONGEST_WAIT)))
-    if attempt.asked == CASE_AFTER and attempt.state == "unknown":
+    if attempt.asked >= CASE_AFTER and attempt.state == "unknown":
         detail = {"bank_number": attempt.bank_number, "asked": attempt.asked}
         open_case(session=session, kind="reclaim_unanswered", subject=subject_of(attempt), detail=detail)
     session.flush()

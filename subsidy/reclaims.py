@@ -66,6 +66,14 @@ RECLAIM = Transitions(
     },
 )
 OPEN = ("due", "sent", "unknown")
+WORDS_EN = {
+    "due": "it waits to be sent",
+    "sent": "the bank has it, the owner has to agree",
+    "unknown": "the bank has not answered",
+    "reclaimed": "collected",
+    "rejected": "not collected",
+    "contested": "the bank contradicts itself, a person decides",
+}
 WITHDRAWN = "withdrawn"
 
 
@@ -263,5 +271,5 @@ def _under_way(case: ReturnCase, attempt: ReclaimAttempt) -> ReclaimUnderWay:
         reference=case.reference,
         bank_number=attempt.bank_number,
         state=RECLAIM.words[attempt.state],
-        state_en=attempt.state,
+        state_en=WORDS_EN[attempt.state],
     )

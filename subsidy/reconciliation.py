@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -15,6 +16,7 @@ from registry.cases import Case, open_case
 from subsidy.business_clock import BusinessClock
 from subsidy.operator import PayoutOperator, ReclaimAnswer, Statement, StatementLine, StatementTotals, lines_sha256
 from subsidy.payouts import BankStatement, Payout, PayoutAttempt
+from subsidy.queue import MoneyAtTheBank
 from subsidy.reclaiming import record_reclaim
 from subsidy.reclaims import ReclaimAttempt
 from subsidy.settlement import FINISHED, real_instant, reject, settle
@@ -125,7 +127,8 @@ def _take_words_of_reclaims(*, sessions: Sessions, statement: Statement, clock: 
     """
     back = {line.bank_number: line.amount_fen for line in statement.lines if line.state == "reclaimed"}
     for number, amount_fen in back.items():
-        with sessions.begin() as session:
+        # While the payout is frozen nothing moves its money; the comparison calls the line a difference until it may.
+        with suppress(MoneyAtTheBank), sessions.begin() as session:
             if session.scalar(select(ReclaimAttempt.id).where(ReclaimAttempt.bank_number == number)) is not None:
                 answer = ReclaimAnswer(
                     bank_number=number,

@@ -33,7 +33,6 @@ ATTEMPT_STATES: Words = {
     "unknown": _l("银行未答复"),
     "settled": _l("已到账"),
     "rejected": _l("银行已退回"),
-    "reclaimed": _l("已追回"),
 }
 OVERRULE_STATES: Words = {"proposed": _l("待复核"), "approved": _l("已同意"), "refused": _l("未同意")}
 APPEAL_STATES: Words = {

@@ -58,7 +58,6 @@ class Question:
     longest: int = 400
     before: tuple[str, ...] = ()
     stands: str = ""
-    mode: str = ""
     refuse: Callable[[Form], None] | None = None
 
 

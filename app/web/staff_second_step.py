@@ -45,6 +45,9 @@ def second_step(known: Known) -> Response | None:
     if known.has_second_factor:
         return _code_page(known, Form(fields=("totp",)))
     if settings().staff_totp_required and known.role in STAFF_ROLES:
+        # Always a fresh secret: whoever knew the password before may have seen, and copied, the one that waited.
+        begin_second_factor(session=db.session(), keyring=keyring(), account_id=known.account_id)
+        db.session.commit()
         return _set_up_page(known, Form(fields=("totp",)))
     return None
 

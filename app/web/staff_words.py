@@ -126,6 +126,21 @@ AUDITED: Words = {
     "erasure.refused": _l("没有删除个人资料"),
     "erasure.restored": _l("恢复办理资格"),
     "bike.stocked": _l("新车入库"),
+    "reclaim_requested": _l("提出经银行追回"),
+    "reclaim_collected": _l("银行追回了补贴"),
+    "reclaim_rejected": _l("银行没有追回"),
+    "reclaim_contested": _l("追回结果要人核对"),
+    "reclaim_decided": _l("追回核对完了"),
+    "commitment.signed": _l("签了承诺书"),
+    "claims.exported": _l("导出申领"),
+    "bike.returned": _l("新车退回"),
+    "bike.battery_swapped": _l("换电池"),
+    "filing.destroyed": _l("旧车已拆解"),
+    "person.phone_changed": _l("换了车主手机号"),
+    "person.phone_kept": _l("没有改动车主手机号"),
+    "plate.owner_seen": _l("看了号牌的车主"),
+    "appeal.erased": _l("清空了到期的申诉内容"),
+    "dealer.applied": _l("商户提交申请书"),
 }
 
 

@@ -12,6 +12,8 @@ from app.config import Settings
 from app.crowd import BUSY, FRONT, LIVE_API, LIVE_CARD, MOST_FORMS, Crowd
 from app.factory import create_app
 
+ENGLISH = "mode:standard.text:1.theme:system.lang:en"
+
 
 class Framework:
     """What stands behind: it counts what reaches it, and answers when it may."""
@@ -66,17 +68,25 @@ def test_it_is_kept_no_longer_than_told(framework: Framework) -> None:
 
 def test_each_look_has_its_own_and_a_flood_of_looks_fills_nothing(framework: Framework) -> None:
     crowd = Crowd(framework, threads=4, kept_s=60)
-    assert ask(crowd, FRONT)[2] != ask(crowd, FRONT, HTTP_COOKIE="mapai_look=lang:en")[2]
+    assert ask(crowd, FRONT)[2] != ask(crowd, FRONT, HTTP_COOKIE=f"mapai_look={ENGLISH}")[2]
     for number in range(3 * MOST_FORMS):
         ask(crowd, FRONT, HTTP_COOKIE=f"mapai_look=text:{number}")
-    assert len(crowd._kept) <= MOST_FORMS
+    assert len(crowd._kept) == 2, "a look nobody can choose is a page like any other"
+    assert MOST_FORMS >= 2 * 2 * 2 * 3 * 3 * 2
+
+
+def test_who_asks_for_the_head_alone_leaves_the_words_to_the_others(full: Crowd) -> None:
+    full.note_completion()
+    assert ask(full, "/my/2", method="HEAD")[2] == b""
+    status, _, body = ask(full, "/my/3")
+    assert (status, body != b"") == ("503 BUSY", True)
 
 
 @pytest.mark.parametrize(
     "more",
     [
         {"HTTP_COOKIE": "mapai_sign_in=abc"},
-        {"HTTP_COOKIE": "mapai_look=lang:en; session=abc"},
+        {"HTTP_COOKIE": f"mapai_look={ENGLISH}; session=abc"},
         {"HTTP_AUTHORIZATION": "Bearer abc"},
         {"QUERY_STRING": "a=b"},
         {"method": "HEAD"},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -13,9 +12,8 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, select, text
 
 from app.clients.ecny.bank import Options
-from app.clients.ecny.fake import FakeBank
 from app.config import Settings
-from registry.base import PartnerSilent, PartnerUnavailable, StepNotAllowed
+from registry.base import StepNotAllowed
 from registry.cases import Case
 from registry.trade_ins import TradeIn
 from subsidy.operator import ReclaimAnswer
@@ -34,31 +32,11 @@ from subsidy.settlement import TransferNotOurs
 from subsidy.standing import AnotherPersonNeeded
 from subsidy.statement_lines import StatementRow
 from subsidy.wallets import confirm_wallet
+from tests.subsidy.bank_line import LineToTheBank
 from tests.subsidy.claim_deeds import begin_return, decide_return, repay
 from tests.subsidy.claim_scene import AMOUNT_FEN, FINANCE, NOW, OPERATOR, REVIEWER, Scene, stopped_at
 
 HURRY = text("UPDATE reclaim_attempt SET ask_at = clock_timestamp()")
-
-
-class LineToTheBank(FakeBank):
-    """The fake bank behind a line that fails as told: ``lost`` before, ``silent`` after, ``away``, one word a call."""
-
-    def __init__(self, options: Options) -> None:
-        super().__init__(options)
-        self.words: list[str] = []
-        self.asked_for: list[str] = []
-
-    def reclaim(self, **asked: Any) -> ReclaimAnswer:
-        word = self.words.pop(0) if self.words else "answer"
-        if word == "away":
-            raise PartnerUnavailable(partner="bank")
-        if word == "lost":
-            raise PartnerSilent(partner="bank")
-        self.asked_for.append(asked["bank_number"])
-        answer = super().reclaim(**asked)
-        if word == "silent":
-            raise PartnerSilent(partner="bank")
-        return answer
 
 
 @pytest.fixture
@@ -395,3 +373,15 @@ def _play(scene: Scene, bank: LineToTheBank, case: str, word: str, document_no: 
             work(scene)
     except (ReclaimUnderWay, ReclaimNotContested, StepNotAllowed):
         pass
+
+
+def test_money_that_comes_while_its_payout_is_frozen_waits_and_stops_nothing(scene: Scene, bank: LineToTheBank) -> None:
+    scene.open(places=1)
+    _, case = demanded(scene)
+    request(scene, case)
+    scene.do(lambda session: session.execute(text("UPDATE payout SET state = 'frozen'")))
+    assert work(scene) == "held_up"
+    assert attempts(scene) == [("R01", "sent")]
+    scene.do(lambda session: session.execute(text("UPDATE payout SET state = 'settled'")))
+    assert work(scene) == "reclaimed"
+    assert scene.differences() == []

@@ -66,10 +66,22 @@ def test_a_code_for_one_trade_in_opens_no_other(running: Scene) -> None:
     target, hidden = stranger.form(action=f"/my/{mine}")
     answer = stranger.client.post(target, data={**hidden, "reference": theirs, "code": code_sent(stranger)})
     assert answer.status_code == 422
-    unknown = Browser(app)
-    unknown.open("/resume")
-    page = unknown.send(action="/resume", reference="GS-2222-2L")
-    assert page.status_code in (200, 422), "a reference nobody has is told like any other"
+
+
+def test_asking_tells_nobody_whether_a_reference_exists(running: Scene) -> None:
+    app = running.app()
+    point = Browser(app)
+    point.sign_in("point")
+    answers = []
+    for reference in (point.open_trade_in(running.owner()), "GS-2222-22"):
+        stranger, told = Browser(app), []
+        for _ in range(2):
+            stranger.open("/resume")
+            page = stranger.send(action="/resume", reference=reference)
+            told.append((page.status_code, stranger.text.replace(reference, "")))
+        answers.append(told)
+    assert [status for status, _ in answers[0]] == [200, 429]
+    assert answers[0] == answers[1]
 
 
 def test_the_counter_does_all_an_owner_without_a_phone_needs(running: Scene) -> None:

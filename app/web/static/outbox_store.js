@@ -35,7 +35,6 @@ window.mapaiOutboxStore = (function () {
   }
 
   function put(row) { return within("readwrite", function (rows) { return rows.put(row); }).then(function () { return row; }); }
-  function get(key) { return within("readonly", function (rows) { return rows.get(key); }); }
   function remove(key) { return within("readwrite", function (rows) { return rows.delete(key); }); }
 
   function every(mode, each) {

@@ -212,7 +212,9 @@
   Scanner.prototype.askWeChat = function () {
     var self = this;
     this.word("opening");
-    wechatReady(this.box).then(function () {
+    // A WeChat that does not answer must not hold up somebody at a counter: the camera opens instead.
+    var patience = new Promise(function (_, late) { setTimeout(late, 2000); });
+    Promise.race([wechatReady(this.box), patience]).then(function () {
       self.says.hidden = true;
       window.wx.scanQRCode({
         needResult: 1, scanType: ["qrCode", "barCode"],
