@@ -85,5 +85,5 @@ window.mapaiOutboxStore = (function () {
     return { all: all, kept: kept, lacks: kept.length < all.length };
   }
 
-  return { put: put, get: get, remove: remove, list: list, clear: clear, contentOf: contentOf };
+  return { put: put, remove: remove, list: list, clear: clear, contentOf: contentOf };
 })();
