@@ -38,7 +38,7 @@ from registry.point_drafts import forget_point_drafts
 from registry.sealing import Keyring
 from registry.transferring import expire_transfers
 from subsidy.appeal_erasure import forget_appeals_of_locked
-from subsidy.dispatch import ask_next, pay_next
+from subsidy.dispatch import ask_next, pay_some
 from subsidy.programme_change_effect import forget_runs, reckon_next
 from subsidy.queue import append_due
 from subsidy.reclaiming import reclaim_next
@@ -49,7 +49,7 @@ from subsidy.wallets import owe_confirmed
 
 _log = structlog.get_logger()
 
-PAYERS = 8
+PAYERS = 4
 ASKERS = 4
 # What one run takes on; the rest waits for the next slot, so that no run lasts for long.
 # Payments keep the operator's rate only while a run lasts, so one takes a minute's worth.
@@ -156,15 +156,16 @@ def pay(equipment: Equipment) -> str | None:
         found = owe_confirmed(session=session)
     batches = work_batches(equipment)
 
-    def one() -> str | None:
-        return pay_next(
+    def some() -> Sequence[str]:
+        return pay_some(
             sessions=equipment.sessions,
             operator=equipment.partners.operator,
             keyring=equipment.keyring,
             now=equipment.clock.now,
+            most=equipment.terms.payouts_at_once(threads=PAYERS),
         )
 
-    counts = _repeat(one, equipment=equipment, threads=PAYERS, most=MOST_PAYMENTS)
+    counts = _repeat(some, equipment=equipment, threads=PAYERS, most=MOST_PAYMENTS)
     counts["wallets_found"] = found
     counts.update(batches)
     return _words(counts)
@@ -173,13 +174,14 @@ def pay(equipment: Equipment) -> str | None:
 def ask_bank(equipment: Equipment) -> str | None:
     """Ask the bank about every attempt that is due to be asked for."""
 
-    def one() -> str | None:
-        return ask_next(
+    def one() -> Sequence[str]:
+        outcome = ask_next(
             sessions=equipment.sessions,
             operator=equipment.partners.operator,
             keyring=equipment.keyring,
             now=equipment.clock.now,
         )
+        return [outcome] if outcome else []
 
     return _words(_repeat(one, equipment=equipment, threads=ASKERS, most=MOST_QUESTIONS))
 
@@ -187,8 +189,10 @@ def ask_bank(equipment: Equipment) -> str | None:
 def reclaim(equipment: Equipment) -> str | None:
     """Ask the bank for money that owners have to give back, and about what was asked before."""
 
-    def one() -> str | None:
-        return reclaim_next(sessions=equipment.sessions, operator=equipment.partners.operator, clock=equipment.clock)
+    def one() -> Sequence[str]:
+        operator = equipment.partners.operator
+        outcome = reclaim_next(sessions=equipment.sessions, operator=operator, clock=equipment.clock)
+        return [outcome] if outcome else []
 
     return _words(_repeat(one, equipment=equipment, threads=1, most=MOST_QUESTIONS))
 
@@ -348,31 +352,30 @@ def _ask_application(equipment: Equipment, reference: str) -> str:
         return refusal.code
 
 
-def _repeat(one: Callable[[], str | None], *, equipment: Equipment, threads: int, most: int) -> Counter[str]:
-    """Do one item after the other, then ``threads`` at a time, until none is left, the partner is away or it is enough.
+def _repeat(some: Callable[[], Sequence[str]], *, equipment: Equipment, threads: int, most: int) -> Counter[str]:
+    """Do some items, then ``threads`` times some at once, until none is left, the partner is away or it is enough.
 
-    Each outcome is counted. The first item is done alone: mostly there is none.
+    Each outcome is counted. The first go is alone: mostly there is nothing.
     """
-    counts: Counter[str] = Counter()
-    first = one()
-    if first is None:
+    first = some()
+    counts = Counter(first)
+    if not first:
         return counts
-    counts[first] += 1
-    over = [first == "unavailable"]
+    over = ["unavailable" in first]
 
-    def go_on(share: int) -> Sequence[str]:
-        outcomes: list[str] = []
-        while not over[0] and len(outcomes) < share and equipment.leads():
-            outcome = one()
-            if outcome is None:
+    def go_on(share: int) -> Counter[str]:
+        mine: Counter[str] = Counter()
+        while not over[0] and mine.total() < share and equipment.leads():
+            outcomes = some()
+            if not outcomes:
                 break
-            outcomes.append(outcome)
-            over[0] = over[0] or outcome == "unavailable"
-        return outcomes
+            mine.update(outcomes)
+            over[0] = over[0] or "unavailable" in outcomes
+        return mine
 
     with ThreadPoolExecutor(max_workers=threads) as pool:
-        for outcomes in pool.map(go_on, [most // threads] * threads):
-            counts.update(outcomes)
+        for mine in pool.map(go_on, [most // threads] * threads):
+            counts.update(mine)
     return counts
 
 

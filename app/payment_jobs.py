@@ -33,6 +33,11 @@ class PaymentTerms:
     second_approval_fen: int = 5_000_000
     forfeit_after: timedelta | None = timedelta(days=90)
     statement_overdue: timedelta = timedelta(hours=24)
+    per_second: int = 50
+
+    def payouts_at_once(self, *, threads: int) -> int:
+        """How many one thread takes in one go: no more than the bank lets it send in a second, ten at most."""
+        return max(1, min(10, self.per_second // threads))
 
     @classmethod
     def of(cls, settings: Settings) -> PaymentTerms:
@@ -43,6 +48,7 @@ class PaymentTerms:
             second_approval_fen=settings.second_approval_fen,
             forfeit_after=timedelta(days=days) if days else None,
             statement_overdue=timedelta(hours=settings.statement_overdue_hours),
+            per_second=settings.ecny_per_second,
         )
 
 

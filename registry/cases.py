@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -30,12 +32,27 @@ class Case(Base):
     outcome: Mapped[str | None] = mapped_column(String(200))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewCase:
+    """A case to be opened."""
+
+    kind: str
+    subject: str
+    detail: dict[str, Any]
+
+
 def open_case(*, session: Session, kind: str, subject: str, detail: dict[str, Any]) -> None:
     """Open a case; the same kind about the same subject is opened once while it is open."""
-    row = insert(Case).values(kind=kind, subject=subject, detail=detail)
-    session.execute(
-        row.on_conflict_do_nothing(index_elements=["kind", "subject"], index_where=text("closed_at IS NULL"))
-    )
+    open_new_cases(session=session, cases=[NewCase(kind=kind, subject=subject, detail=detail)])
+
+
+def open_new_cases(*, session: Session, cases: Sequence[NewCase]) -> None:
+    """Open each of the cases that is not open already."""
+    if cases:
+        row = insert(Case).on_conflict_do_nothing(
+            index_elements=["kind", "subject"], index_where=text("closed_at IS NULL")
+        )
+        session.execute(row, [asdict(case) for case in cases])
 
 
 def close_case(*, session: Session, kind: str, subject: str, actor: str, outcome: str) -> None:

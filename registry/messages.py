@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import (
@@ -29,9 +29,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column, sessionmaker
+from sqlalchemy.sql.elements import ColumnElement
 
 from registry.base import Base, Instant, PartnerSilent, PartnerUnavailable, Refusal
-from registry.cases import open_case
+from registry.cases import NewCase, open_new_cases
 from registry.consent import standing_consents
 from registry.dealer_inputs import open_mobile
 from registry.dealers import Dealer
@@ -91,15 +92,33 @@ class Message(Base):
     sent_at: Mapped[datetime | None] = mapped_column(Instant)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """One notice owed to one person, of a kind (KINDS)."""
+
+    person_id: int
+    dedupe_key: str
+    body: str
+    kind: str = "decision"
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"unknown kind of notice {self.kind!r}")
+
+
 def owe_message(*, session: Session, person_id: int, dedupe_key: str, body: str, kind: str = "decision") -> None:
     """Put one notice of a kind (KINDS) into the outbox; nothing happens where the same key is owed already.
 
     Whether it may be sent is decided when it is sent: who withdraws his consent today gets nothing tomorrow.
     """
-    if kind not in KINDS:
-        raise ValueError(f"unknown kind of notice {kind!r}")
-    values = {"person_id": person_id, "dedupe_key": dedupe_key, "body": body, "kind": kind}
-    session.execute(insert(Message).values(**values).on_conflict_do_nothing(index_elements=[Message.dedupe_key]))
+    owe_messages(session=session, notices=[Notice(person_id=person_id, dedupe_key=dedupe_key, body=body, kind=kind)])
+
+
+def owe_messages(*, session: Session, notices: Sequence[Notice]) -> None:
+    """Put the notices into the outbox, without those whose key is owed already."""
+    if notices:
+        row = insert(Message).on_conflict_do_nothing(index_elements=[Message.dedupe_key])
+        session.execute(row, [asdict(notice) for notice in notices])
 
 
 def owe_dealer(*, session: Session, dealer_id: int, dedupe_key: str, body: str) -> None:
@@ -151,8 +170,7 @@ def send_owed(
     with ThreadPoolExecutor(max_workers=min(THREADS, len(letters)), thread_name_prefix="messages") as pool:
         results = list(pool.map(post, letters))
     with session_factory.begin() as session:
-        for letter, result in zip(letters, results, strict=True):
-            _write_down(session=session, letter=letter, result=result, now=now)
+        _write_down(session=session, results=list(zip(letters, results, strict=True)), now=now)
     return results.count("sent")
 
 
@@ -171,19 +189,20 @@ def _take_due(*, session: Session, keyring: Keyring, limit: int) -> Sequence[_Le
         if not _may_be_sent(session=session, message=message):
             message.state = "withheld"
             continue
-        message.attempts += 1
-        message.next_at = func.clock_timestamp(type_=DateTime(timezone=True)) + LEASE
         letters.append(
             _Letter(
                 id=message.id,
                 number=message_number(message),
-                attempts=message.attempts,
+                attempts=message.attempts + 1,
                 body=message.body,
                 phone=open_phone(person=person, keyring=keyring)
                 if person is not None
                 else open_mobile(dealer=dealer, keyring=keyring),
             )
         )
+    if letters:
+        mine = update(Message).where(Message.id.in_([letter.id for letter in letters]))
+        session.execute(mine.values(attempts=Message.attempts + 1, next_at=_from_now(LEASE)))
     return letters
 
 
@@ -216,17 +235,34 @@ def _post(gateway: SmsGateway, letter: _Letter) -> str:
     return "sent"
 
 
-def _write_down(*, session: Session, letter: _Letter, result: str, now: datetime) -> None:
-    mine = update(Message).where(Message.id == letter.id, Message.state == "owed")
-    clock = func.clock_timestamp(type_=DateTime(timezone=True))
-    if result == "sent":
-        session.execute(mine.values(state="sent", sent_at=now))
-    elif result in {"away", "later"}:
-        session.execute(mine.values(attempts=letter.attempts - 1, next_at=clock + AFTER_OUTAGE))
-    elif result == "no_phone" or letter.attempts >= TRIES:
-        session.execute(mine.values(state="given_up"))
-        detail = {"why": result, "tries": letter.attempts}
-        open_case(session=session, kind="message_undelivered", subject=f"message:{letter.id}", detail=detail)
-    else:
-        wait = min(timedelta(seconds=2 ** (letter.attempts - 1)), LONGEST_WAIT)
-        session.execute(mine.values(next_at=clock + wait))
+def _write_down(*, session: Session, results: Sequence[tuple[_Letter, str]], now: datetime) -> None:
+    """Write down what became of each letter; those that went the same way in one statement."""
+    alike: dict[tuple[str, int], list[int]] = {}
+    given_up: list[NewCase] = []
+    for letter, result in results:
+        if result in {"sent", "away", "later"}:
+            way = ("sent" if result == "sent" else "away", 0)
+        elif result == "no_phone" or letter.attempts >= TRIES:
+            way = ("given_up", 0)
+            detail = {"why": result, "tries": letter.attempts}
+            given_up.append(NewCase(kind="message_undelivered", subject=f"message:{letter.id}", detail=detail))
+        else:
+            way = ("again", letter.attempts)
+        alike.setdefault(way, []).append(letter.id)
+    for (way_of_all, attempts), ids in alike.items():
+        mine = update(Message).where(Message.id.in_(ids), Message.state == "owed")
+        if way_of_all == "sent":
+            session.execute(mine.values(state="sent", sent_at=now))
+        elif way_of_all == "away":
+            session.execute(mine.values(attempts=Message.attempts - 1, next_at=_from_now(AFTER_OUTAGE)))
+        elif way_of_all == "given_up":
+            session.execute(mine.values(state="given_up"))
+        else:
+            wait = min(timedelta(seconds=2 ** (attempts - 1)), LONGEST_WAIT)
+            session.execute(mine.values(next_at=_from_now(wait)))
+    open_new_cases(session=session, cases=given_up)
+
+
+def _from_now(after: timedelta) -> ColumnElement[datetime]:
+    """The database's clock plus ``after``: waits run in real time."""
+    return func.clock_timestamp(type_=DateTime(timezone=True)) + after

@@ -7,12 +7,13 @@ rejected the last one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, and_, func, select
+from sqlalchemy import Select, and_, func, select, update
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -23,7 +24,7 @@ from registry.filings import FiledBike
 from registry.people import Person, open_name
 from registry.sealing import Keyring
 from registry.trade_ins import TradeIn
-from subsidy.operator import PayoutOperator
+from subsidy.operator import PayoutOperator, TransferAnswer
 from subsidy.payouts import PAYOUT, PaymentBatch, Payout, PayoutAttempt
 from subsidy.programme import Programme, ProgrammeVersion
 from subsidy.settlement import (
@@ -34,12 +35,15 @@ from subsidy.settlement import (
     lose,
     real_instant,
     record_answer,
+    record_answers,
     set_ask_at,
 )
 from subsidy.wallets import Wallet, open_wallet_id
 
 # How long the one who sends keeps the asker away: longer than any call to the bank may take.
 LEASE = timedelta(seconds=10)
+# For how long somebody who took several sends one after the other: well inside the lease.
+SENDING = timedelta(seconds=4)
 LONGEST_WAIT = timedelta(minutes=5)
 CASE_AFTER = 12
 
@@ -62,66 +66,95 @@ class Order:
 def pay_next(
     *, sessions: Sessions, operator: PayoutOperator, keyring: Keyring, now: Callable[[], datetime]
 ) -> str | None:
-    """Send the payout owed longest of a released batch; return its attempt's state after, None where there is none.
+    """Send the payout owed longest of a released batch; return its attempt's state after, None where there is none."""
+    outcomes = pay_some(sessions=sessions, operator=operator, keyring=keyring, now=now, most=1)
+    return outcomes[0] if outcomes else None
 
-    ``unavailable``: the bank took nothing and the attempt waits to be asked for; better stop sending for a moment.
-    Safe to call from many threads and processes at once.
+
+def pay_some(
+    *, sessions: Sessions, operator: PayoutOperator, keyring: Keyring, now: Callable[[], datetime], most: int
+) -> list[str]:
+    """Send up to ``most`` payouts, those owed longest of released batches; return their attempts' states after.
+
+    Their attempts are written in one transaction and the bank's answers in another. Where the bank is away or slow the
+    rest is ``left``: the attempts are asked for soon, and sent then. ``unavailable``: the bank took nothing; better
+    stop sending for a moment. Safe to call from many threads and processes at once.
     """
     with sessions.begin() as session:
-        order = open_attempt(session=session, keyring=keyring, now=now())
-    return None if order is None else _transfer(sessions=sessions, operator=operator, order=order, now=now)
+        orders = open_attempts(session=session, keyring=keyring, now=now(), most=most)
+    until_s = time.monotonic() + SENDING.total_seconds()
+    outcomes: list[str] = []
+    answers: list[TransferAnswer] = []
+    left = list(orders)
+    while left and time.monotonic() < until_s and "unavailable" not in outcomes:
+        said = _send(sessions=sessions, operator=operator, order=left.pop(0))
+        if isinstance(said, str):
+            outcomes.append(said)
+        else:
+            answers.append(said)
+    with sessions.begin() as session:
+        if answers:
+            outcomes += record_answers(session=session, answers=answers, now=now())
+        if left:
+            _leave(session=session, bank_numbers=[order.bank_number for order in left])
+    return outcomes + ["left"] * len(left)
 
 
-def open_attempt(*, session: Session, keyring: Keyring, now: datetime) -> Order | None:
-    """Take the payout owed longest of a released batch, which nobody else is taking, and write its attempt.
+def open_attempts(*, session: Session, keyring: Keyring, now: datetime, most: int) -> list[Order]:
+    """Take the payouts owed longest of released batches, which nobody else is taking, and write their attempts.
 
-    None where there is none: nothing is sent outside a batch that was approved and funded.
+    Empty where there is none: nothing is sent outside a batch that was approved and funded.
 
     The caller commits before the bank hears of it. The number derives from the trade-in's reference and the count of
     attempts, so that a database restored from a backup speaks of the same transfer by the same number.
     """
-    payout = session.scalars(
+    query = (
         select(Payout)
         .where(Payout.state == "owed", _is_released(), *ready_to_send())
         .order_by(Payout.owed_since)
-        .limit(1)
-        .with_for_update(skip_locked=True, of=Payout),
-        execution_options={"populate_existing": True},
-    ).one_or_none()
-    if payout is None:
-        return None
-    row = session.execute(_around(payout)).one_or_none()
-    if row is None:
-        return None
-    wallet, attempt_no = row.Wallet, row.earlier + 1
-    attempt = PayoutAttempt(
-        payout_id=payout.id,
-        attempt_no=attempt_no,
-        bank_number=f"{row.number}-{attempt_no:02d}",
-        wallet_id=wallet.id,
-        amount_fen=payout.amount_fen,
-        state="sent",
-        sent_at=now,
-        ask_at=real_instant(after=LEASE),
+        .limit(most)
+        .with_for_update(skip_locked=True, of=Payout)
     )
-    session.add(attempt)
-    payout.state = PAYOUT.after(state=payout.state, step="send")
-    detail = {"bank_number": attempt.bank_number, "amount_fen": attempt.amount_fen}
-    record(session=session, actor="scheduler", action="payout_sent", subject=f"payout:{payout.id}", detail=detail)
+    payouts = session.scalars(query, execution_options={"populate_existing": True}).all()
+    if not payouts:
+        return []
+    around = {row.Wallet.trade_in_id: row for row in session.execute(_around(payouts))}
+    opened = []
+    for payout in payouts:
+        row = around.get(payout.trade_in_id)
+        if row is None:
+            continue
+        attempt_no = row.earlier + 1
+        attempt = PayoutAttempt(
+            payout_id=payout.id,
+            attempt_no=attempt_no,
+            bank_number=f"{row.number}-{attempt_no:02d}",
+            wallet_id=row.Wallet.id,
+            amount_fen=payout.amount_fen,
+            state="sent",
+            sent_at=now,
+            ask_at=real_instant(after=LEASE),
+        )
+        session.add(attempt)
+        payout.state = PAYOUT.after(state=payout.state, step="send")
+        detail = {"bank_number": attempt.bank_number, "amount_fen": attempt.amount_fen}
+        record(session=session, actor="scheduler", action="payout_sent", subject=f"payout:{payout.id}", detail=detail)
+        opened.append(_order(wallet=row.Wallet, person=row.Person, attempt=attempt, keyring=keyring))
     session.flush()
-    return _order(wallet=wallet, person=row.Person, attempt=attempt, keyring=keyring)
+    return opened
 
 
-def _around(payout: Payout) -> Select[Any]:
-    """What an attempt needs besides the payout: current wallet, its holder, our number so far, earlier attempts."""
-    earlier = select(func.count()).select_from(PayoutAttempt).where(PayoutAttempt.payout_id == payout.id)
+def _around(payouts: Sequence[Payout]) -> Select[Any]:
+    """What attempts need besides the payouts: current wallet, its holder, our number so far, earlier attempts."""
+    earlier = select(func.count()).select_from(PayoutAttempt).where(PayoutAttempt.payout_id == Payout.id)
     # The schema is the district, and several districts may bank at one house.
     number = func.concat(func.current_schema(), "-", TradeIn.reference)
     return (
-        select(Wallet, Person, number.label("number"), earlier.scalar_subquery().label("earlier"))
+        select(Wallet, Person, number.label("number"), earlier.correlate(Payout).scalar_subquery().label("earlier"))
         .join(TradeIn, TradeIn.id == Wallet.trade_in_id)
         .join(Person, Person.id == Wallet.person_id)
-        .where(Wallet.trade_in_id == payout.trade_in_id, Wallet.superseded_at.is_(None))
+        .join(Payout, Payout.trade_in_id == Wallet.trade_in_id)
+        .where(Payout.id.in_([payout.id for payout in payouts]), Wallet.superseded_at.is_(None))
     )
 
 
@@ -172,6 +205,15 @@ def _send_again(
 
 def _transfer(*, sessions: Sessions, operator: PayoutOperator, order: Order, now: Callable[[], datetime]) -> str:
     """Send the order, write down the answer. After anything unforeseen the attempt is asked for when its lease ends."""
+    said = _send(sessions=sessions, operator=operator, order=order)
+    if isinstance(said, str):
+        return said
+    with sessions.begin() as session:
+        return record_answer(session=session, answer=said, now=now())
+
+
+def _send(*, sessions: Sessions, operator: PayoutOperator, order: Order) -> TransferAnswer | str:
+    """Send the order; return the bank's answer, or what was written down because there is none."""
     try:
         answer = operator.transfer(
             bank_number=order.bank_number,
@@ -197,8 +239,14 @@ def _transfer(*, sessions: Sessions, operator: PayoutOperator, order: Order, now
         return "stopped"
     if answer.bank_number != order.bank_number:
         raise ValueError(f"the bank answered about {answer.bank_number} when asked to pay {order.bank_number}")
-    with sessions.begin() as session:
-        return record_answer(session=session, answer=answer, now=now())
+    return answer
+
+
+def _leave(*, session: Session, bank_numbers: Sequence[str]) -> None:
+    """Have the bank asked soon about attempts it was not sent: it does not know them, and they are sent then."""
+    mine = update(PayoutAttempt).where(PayoutAttempt.bank_number.in_(bank_numbers), PayoutAttempt.state == "sent")
+    # None of them was asked for before, unless their lease is over.
+    session.execute(mine.where(PayoutAttempt.asked == 0).values(ask_at=real_instant(after=ASK_AFTER_SILENCE)))
 
 
 def _due_number(*, session: Session) -> str | None:

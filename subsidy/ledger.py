@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -69,20 +70,30 @@ class PaymentPosting:
     amount_fen: int
 
 
-def book_payment(*, session: Session, posting: PaymentPosting) -> bool:
-    """Book the posting and its two balances; return False where this payout has a posting of that kind already."""
-    values = {field: getattr(posting, field) for field in PaymentPosting.__slots__}
-    row = insert(LedgerPosting).values(**values).on_conflict_do_nothing().returning(LedgerPosting.id)
-    if session.execute(row).scalar() is None:
-        return False
-    changes = ((posting.debit, -posting.amount_fen), (posting.credit, posting.amount_fen))
-    add_to_balances(session=session, programme_id=posting.programme_id, changes=changes)
-    return True
+def book_payments(*, session: Session, postings: Sequence[PaymentPosting]) -> frozenset[int]:
+    """Book the postings and the balances they change.
+
+    Return the payouts booked: without those that had a posting of that kind already.
+    """
+    row = insert(LedgerPosting).on_conflict_do_nothing().returning(LedgerPosting.payout_id)
+    values = [{field: getattr(posting, field) for field in PaymentPosting.__slots__} for posting in postings]
+    booked = frozenset(payout_id for payout_id in session.scalars(row, values) if payout_id is not None)
+    changes: dict[int, list[tuple[str, int]]] = {}
+    for posting in postings:
+        if posting.payout_id in booked:
+            change = changes.setdefault(posting.programme_id, [])
+            change += [(posting.debit, -posting.amount_fen), (posting.credit, posting.amount_fen)]
+    for programme_id in sorted(changes):
+        add_to_balances(session=session, programme_id=programme_id, changes=changes[programme_id])
+    return booked
 
 
 def add_to_balances(*, session: Session, programme_id: int, changes: Iterable[tuple[str, int]]) -> None:
     """Add each (account, fen) to its running balance, in account order so that two bookings cannot deadlock."""
-    for account, change_fen in sorted(changes):
+    totals: Counter[str] = Counter()
+    for account, change_fen in changes:
+        totals[account] += change_fen
+    for account, change_fen in sorted(totals.items()):
         row = insert(AccountBalance).values(programme_id=programme_id, account=account, balance_fen=change_fen)
         session.execute(
             row.on_conflict_do_update(

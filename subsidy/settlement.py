@@ -8,6 +8,8 @@ number change nothing any more.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,10 +20,10 @@ from sqlalchemy.sql.elements import ColumnElement
 from registry.audit import record
 from registry.base import Refusal
 from registry.cases import open_case
-from registry.messages import owe_message
+from registry.messages import Notice, owe_message, owe_messages
 from registry.trade_ins import TradeIn
 from subsidy.claims import Decision
-from subsidy.ledger import PaymentPosting, book_payment
+from subsidy.ledger import PaymentPosting, book_payments
 from subsidy.notices import yuan
 from subsidy.operator import TransferAnswer
 from subsidy.payouts import ATTEMPT, PAYOUT, Payout, PayoutAttempt, problem_remedy, problem_words
@@ -50,15 +52,29 @@ def record_answer(*, session: Session, answer: TransferAnswer, now: datetime) ->
 
     A rejection that is not final changes nothing but is asked for again. Raises TransferNotOurs.
     """
-    payout, attempt = lock_attempt(session=session, bank_number=answer.bank_number)
-    if answer.state == "settled":
-        settled_at = answer.settled_at or now
-        _settle(session, payout, attempt, amount_fen=answer.amount_fen, settled_at=settled_at, now=now)
-    elif answer.state == "rejected" and answer.final:
-        _reject(session, payout, attempt, reason=answer.reason or "rejected", now=now)
-    else:
-        _accept(session, attempt)
-    return attempt.state
+    return record_answers(session=session, answers=[answer], now=now)[0]
+
+
+def record_answers(*, session: Session, answers: Sequence[TransferAnswer], now: datetime) -> list[str]:
+    """Write down answers of the bank in their order, as record_answer does; return each attempt's state after it.
+
+    All or none of them: raises TransferNotOurs where one number is not ours.
+    """
+    locked = _lock_attempts(session=session, bank_numbers=[answer.bank_number for answer in answers])
+    paid, states = [], []
+    for answer in answers:
+        payout, attempt = locked[answer.bank_number]
+        if answer.state == "settled":
+            if _settle(session, payout, attempt, amount_fen=answer.amount_fen, settled_at=answer.settled_at or now):
+                paid.append(Paid(payout=payout, attempt=attempt))
+        elif answer.state == "rejected" and answer.final:
+            _reject(session, payout, attempt, reason=answer.reason or "rejected", now=now)
+        else:
+            _accept(session, attempt)
+        states.append(attempt.state)
+    if paid:
+        book_settled(session=session, paid=paid, now=now, actor=BANK)
+    return states
 
 
 def settle(*, session: Session, bank_number: str, amount_fen: int, settled_at: datetime, now: datetime) -> bool:
@@ -68,12 +84,14 @@ def settle(*, session: Session, bank_number: str, amount_fen: int, settled_at: d
     freezes the payout as a case instead. Raises TransferNotOurs.
     """
     payout, attempt = lock_attempt(session=session, bank_number=bank_number)
-    return _settle(session, payout, attempt, amount_fen=amount_fen, settled_at=settled_at, now=now)
+    if not _settle(session, payout, attempt, amount_fen=amount_fen, settled_at=settled_at):
+        return False
+    book_settled(session=session, paid=[Paid(payout=payout, attempt=attempt)], now=now, actor=BANK)
+    return True
 
 
-def _settle(
-    session: Session, payout: Payout, attempt: PayoutAttempt, *, amount_fen: int, settled_at: datetime, now: datetime
-) -> bool:
+def _settle(session: Session, payout: Payout, attempt: PayoutAttempt, *, amount_fen: int, settled_at: datetime) -> bool:
+    """Say in the (locked) rows that the bank paid; return whether that is news, which has to be booked."""
     if attempt.decided_by is not None:
         return False
     bank_number = attempt.bank_number
@@ -95,7 +113,7 @@ def _settle(
         freeze(session=session, payout=payout, kind="settled_out_of_turn", detail=detail | {"was": payout.state})
         return False
     payout.state = PAYOUT.after(state=payout.state, step="settle")
-    book_settled(session=session, payout=payout, attempt=attempt, settled_at=settled_at, now=now, actor=BANK)
+    payout.settled_at = settled_at
     return True
 
 
@@ -144,18 +162,23 @@ def lose(*, session: Session, bank_number: str) -> None:
 
 def lock_attempt(*, session: Session, bank_number: str) -> tuple[Payout, PayoutAttempt]:
     """Lock the payout this number pays and return both as they stand now; raises TransferNotOurs."""
+    return _lock_attempts(session=session, bank_numbers=[bank_number])[bank_number]
+
+
+def _lock_attempts(*, session: Session, bank_numbers: Sequence[str]) -> dict[str, tuple[Payout, PayoutAttempt]]:
+    """Lock the payouts these numbers pay, in the order of their ids so that two batches cannot deadlock."""
     fresh = {"populate_existing": True}
-    payout_id = select(PayoutAttempt.payout_id).where(PayoutAttempt.bank_number == bank_number).scalar_subquery()
-    payout = session.scalars(
-        select(Payout).where(Payout.id == payout_id).with_for_update(), execution_options=fresh
-    ).one_or_none()
-    if payout is None:
-        raise TransferNotOurs(bank_number=bank_number)
-    # Only now: whoever held the lock before may have changed the attempt.
-    attempt = session.scalars(
-        select(PayoutAttempt).where(PayoutAttempt.bank_number == bank_number), execution_options=fresh
-    ).one()
-    return payout, attempt
+    named = PayoutAttempt.bank_number.in_(bank_numbers)
+    query = select(Payout).where(Payout.id.in_(select(PayoutAttempt.payout_id).where(named)))
+    query = query.order_by(Payout.id).with_for_update()
+    payouts = {payout.id: payout for payout in session.scalars(query, execution_options=fresh)}
+    # Only now: whoever held the lock before may have changed the attempts.
+    attempts = session.scalars(select(PayoutAttempt).where(named), execution_options=fresh)
+    locked = {attempt.bank_number: (payouts[attempt.payout_id], attempt) for attempt in attempts}
+    for bank_number in bank_numbers:
+        if bank_number not in locked:
+            raise TransferNotOurs(bank_number=bank_number)
+    return locked
 
 
 def freeze(*, session: Session, payout: Payout, kind: str, detail: dict[str, Any]) -> None:
@@ -194,64 +217,69 @@ def await_wallet(*, payout: Payout, now: datetime) -> None:
     payout.awaiting_since, payout.reminders, payout.reminded_at = now, 0, None
 
 
-def book_settled(
-    *,
-    session: Session,
-    payout: Payout,
-    attempt: PayoutAttempt,
-    settled_at: datetime,
-    now: datetime,
-    actor: str,
-) -> None:
-    """Book the (locked) payout, whose state says settled already, and owe its owner the notice; once for life."""
-    payout.settled_at, payout.problem = settled_at, None
-    tail, reference, committed = _told_and_booked(session=session, payout=payout, attempt=attempt)
-    owe_message(
-        session=session,
-        person_id=payout.person_id,
-        dedupe_key=f"payout:{payout.id}:settled",
-        body=f"您的置换补贴 {yuan(payout.amount_fen)}已到账，请在尾号 {tail} 的数币钱包里查看。查询号 {reference}。",
-    )
-    detail = {"bank_number": attempt.bank_number, "amount_fen": payout.amount_fen}
-    record(session=session, actor=actor, action="payout_settled", subject=f"payout:{payout.id}", detail=detail)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paid:
+    """A (locked) payout whose state and ``settled_at`` say that it is paid, and the attempt that paid it."""
+
+    payout: Payout
+    attempt: PayoutAttempt
+
+
+def book_settled(*, session: Session, paid: Sequence[Paid], now: datetime, actor: str) -> None:
+    """Book the payouts, whose states say settled already, and owe their owners the notices; once for life."""
+    around = _told_and_booked(session=session, paid=paid)
+    notices, postings = [], []
+    for item in paid:
+        payout, (tail, reference, committed) = item.payout, around[item.attempt.id]
+        payout.problem = None
+        said = f"您的置换补贴 {yuan(payout.amount_fen)}已到账，请在尾号 {tail} 的数币钱包里查看。查询号 {reference}。"
+        notices.append(Notice(person_id=payout.person_id, dedupe_key=f"payout:{payout.id}:settled", body=said))
+        detail = {"bank_number": item.attempt.bank_number, "amount_fen": payout.amount_fen}
+        record(session=session, actor=actor, action="payout_settled", subject=f"payout:{payout.id}", detail=detail)
+        posting = PaymentPosting(
+            programme_id=payout.programme_id,
+            payout_id=payout.id,
+            position=payout.position,
+            at=now,
+            kind="settled",
+            debit=committed,
+            credit=committed.replace("committed:", "paid:"),
+            amount_fen=payout.amount_fen,
+        )
+        postings.append(posting)
+    owe_messages(session=session, notices=notices)
     session.flush()
     # Last, because the stage's balances are rows the queue wants too.
-    posting = PaymentPosting(
-        programme_id=payout.programme_id,
-        payout_id=payout.id,
-        position=payout.position,
-        at=now,
-        kind="settled",
-        debit=committed,
-        credit=committed.replace("committed:", "paid:"),
-        amount_fen=payout.amount_fen,
-    )
-    book_payment(session=session, posting=posting)
+    book_payments(session=session, postings=postings)
 
 
-def _told_and_booked(*, session: Session, payout: Payout, attempt: PayoutAttempt) -> tuple[str, str, str]:
-    """The wallet's last characters, the trade-in's reference, and the account that holds the award's money.
+def _told_and_booked(*, session: Session, paid: Sequence[Paid]) -> dict[int, tuple[str, str, str]]:
+    """By attempt: the wallet's last characters, the trade-in's reference, the account that holds the award's money.
 
     That is its stage's, or the reserve's for an overruled claim (law 10).
     """
     award = (
         select(Decision.account)
         .where(
-            Decision.programme_id == payout.programme_id,
-            Decision.position == payout.position,
+            Decision.programme_id == Payout.programme_id,
+            Decision.position == Payout.position,
             Decision.outcome == "award",
         )
         .order_by(Decision.event_no.desc())
         .limit(1)
+        .correlate(Payout)
         .scalar_subquery()
     )
-    row = session.execute(
-        select(Wallet.tail, TradeIn.reference, award.label("account"))
-        .join(TradeIn, TradeIn.id == payout.trade_in_id)
-        .where(Wallet.id == attempt.wallet_id)
-    ).one()
-    assert row.account is not None, "an award stands in an account"
-    return row.tail, row.reference, row.account
+    query = (
+        select(PayoutAttempt.id, Wallet.tail, TradeIn.reference, award.label("account"))
+        .join(Payout, Payout.id == PayoutAttempt.payout_id)
+        .join(Wallet, Wallet.id == PayoutAttempt.wallet_id)
+        .join(TradeIn, TradeIn.id == Payout.trade_in_id)
+        .where(PayoutAttempt.id.in_([item.attempt.id for item in paid]))
+    )
+    around = {row.id: (row.tail, row.reference, row.account) for row in session.execute(query)}
+    assert all(account is not None for _, _, account in around.values()), "an award stands in an account"
+    return around
 
 
 def _tell_rejected(*, session: Session, payout: Payout, attempt: PayoutAttempt, tail: str) -> None:

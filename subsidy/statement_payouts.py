@@ -22,7 +22,7 @@ from subsidy.claims import Claim
 from subsidy.ledger import LedgerPosting
 from subsidy.notices import yuan
 from subsidy.payouts import ATTEMPT, PAYOUT, Payout, PayoutAttempt
-from subsidy.settlement import await_wallet, book_settled
+from subsidy.settlement import Paid, await_wallet, book_settled
 from subsidy.wallets import Wallet
 
 
@@ -124,15 +124,9 @@ def settle_by_hand(*, session: Session, payout: Payout, bank_number: str | None,
             attempt.state = ATTEMPT.after(state=attempt.state, step=step)
             attempt.finished_at = attempt.finished_at or evidence.now
         _thaw(session, payout, "settle_by_hand", evidence)
-        settled_at = attempt.finished_at or evidence.now
-        book_settled(
-            session=session,
-            payout=payout,
-            attempt=attempt,
-            settled_at=settled_at,
-            now=evidence.now,
-            actor=evidence.actor,
-        )
+        payout.settled_at = attempt.finished_at or evidence.now
+        paid = [Paid(payout=payout, attempt=attempt)]
+        book_settled(session=session, paid=paid, now=evidence.now, actor=evidence.actor)
     else:
         _thaw(session, payout, "settle_by_hand", evidence)
     _decide_attempts(session, payout, evidence.actor)

@@ -14,7 +14,7 @@ from app.clients.ecny.fake import FakeBank
 from app.config import Settings
 from app.idempotency import REPLAYED
 from registry.accounts import Account
-from subsidy.dispatch import open_attempt, pay_next
+from subsidy.dispatch import open_attempts, pay_next
 from subsidy.operator import Statement, StatementLine
 from subsidy.payment_batches import release_next
 from subsidy.reconciliation import compare
@@ -93,7 +93,9 @@ def test_above_the_threshold_a_reviewer_approves_second(place: Place, books: Boo
 def differing(books: Books) -> None:
     """A statement of DAY with a line of ours that is right and one nobody here ordered."""
     books.owed()
-    number = books.do(lambda session: open_attempt(session=session, keyring=books.keyring, now=NOW)).bank_number
+    number = books.do(
+        lambda session: open_attempts(session=session, keyring=books.keyring, now=NOW, most=1)[0]
+    ).bank_number
     lines = tuple(
         StatementLine(bank_number=each, amount_fen=AMOUNT_FEN, state="settled") for each in (number, "X20260620")
     )

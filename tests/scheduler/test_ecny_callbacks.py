@@ -12,7 +12,7 @@ from app.api.ecny_callbacks import PATH
 from app.clients.ecny.callbacks import transfer_document
 from app.clients.signing import HmacSm3, signed_headers
 from app.clients.wire import as_bytes
-from subsidy.dispatch import open_attempt
+from subsidy.dispatch import open_attempts
 from subsidy.operator import TransferAnswer
 from tests.api.conftest import Place, faults
 from tests.subsidy.payout_rows import AMOUNT_FEN, NOW, Books
@@ -39,7 +39,7 @@ def say(place: Place) -> Say:
 def number(books: Books) -> str:
     """The number of an attempt that is sent and unanswered."""
     books.owed()
-    order = books.do(lambda session: open_attempt(session=session, keyring=books.keyring, now=NOW))
+    order = books.do(lambda session: open_attempts(session=session, keyring=books.keyring, now=NOW, most=1)[0])
     return str(order.bank_number)
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from app.clients.http import NumberReused
-from subsidy.dispatch import open_attempt
+from subsidy.dispatch import open_attempts
 from subsidy.operator import TransferAnswer
 from subsidy.payouts import PayoutAttempt
 from subsidy.programme import ProgrammeVersion
@@ -40,7 +40,7 @@ def word(books: Books, said: TransferAnswer) -> str:
 def sent(books: Books) -> tuple[int, str]:
     """A payout whose only attempt is sent and unanswered; returns its id and the bank number."""
     payout_id = books.owed()
-    order = books.do(lambda session: open_attempt(session=session, keyring=books.keyring, now=NOW))
+    order = books.do(lambda session: open_attempts(session=session, keyring=books.keyring, now=NOW, most=1)[0])
     assert order.amount_fen == AMOUNT_FEN
     assert "W1001" not in repr(order)
     return payout_id, order.bank_number
@@ -73,7 +73,9 @@ def test_the_number_names_district_trade_in_and_attempt(books: Books) -> None:
     session.commit()
     session.close()
     books.confirm(books.payout(payout_id).trade_in_id, "W2002")
-    assert books.do(lambda s: open_attempt(session=s, keyring=books.keyring, now=NOW)).bank_number.endswith("-02")
+    assert books.do(lambda s: open_attempts(session=s, keyring=books.keyring, now=NOW, most=1)[0]).bank_number.endswith(
+        "-02"
+    )
 
 
 def test_the_attempt_is_committed_before_the_bank_hears_of_it(books: Books) -> None:

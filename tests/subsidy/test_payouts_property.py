@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
 from app.config import Settings
-from subsidy.dispatch import open_attempt
+from subsidy.dispatch import open_attempts
 from subsidy.operator import Statement, StatementLine, TransferAnswer
 from subsidy.reconciliation import compare
 from subsidy.settlement import lose, record_answer
@@ -34,7 +34,7 @@ class World:
         release(books.sessions)
 
     def send(self) -> None:
-        self.books.do(lambda session: open_attempt(session=session, keyring=self.books.keyring, now=NOW))
+        self.books.do(lambda session: open_attempts(session=session, keyring=self.books.keyring, now=NOW, most=1))
 
     def wallet(self, which: int) -> None:
         payout = self.books.payout(self.payouts[which])

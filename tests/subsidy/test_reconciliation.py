@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 import pytest
 
 from app.clients.ecny.scenarios import StatementFault
-from subsidy.dispatch import open_attempt
+from subsidy.dispatch import open_attempts
 from subsidy.operator import Statement, StatementLine
 from subsidy.reconciliation import Reconciled, Verdict, business_day, compare, day_bounds, days_to_compare
 from subsidy.settlement import reject, settle
@@ -38,7 +38,7 @@ def verdicts(result: Reconciled) -> list[Verdict]:
 def sent(books: Books) -> tuple[int, str]:
     """A payout whose attempt is unanswered, and its number."""
     payout_id = books.owed()
-    order = books.do(lambda session: open_attempt(session=session, keyring=books.keyring, now=NOW))
+    order = books.do(lambda session: open_attempts(session=session, keyring=books.keyring, now=NOW, most=1)[0])
     return payout_id, order.bank_number
 
 

@@ -31,17 +31,18 @@ def pays_the_returned() -> list[Any]:
 
 def books_one_side() -> list[Any]:
     """The stage's money goes down and what was paid does not go up."""
-    book = settlement.book_payment
+    book = settlement.book_payments
 
-    def half(*, session: Any, posting: Any) -> bool:
-        first = book(session=session, posting=posting)
-        changes = ((posting.credit, -posting.amount_fen),)
-        add_to_balances(session=session, programme_id=posting.programme_id, changes=changes)
-        return first
+    def half(*, session: Any, postings: Any) -> frozenset[int]:
+        booked: frozenset[int] = book(session=session, postings=postings)
+        for posting in postings:
+            changes = ((posting.credit, -posting.amount_fen),)
+            add_to_balances(session=session, programme_id=posting.programme_id, changes=changes)
+        return booked
 
-    return [patch.object(settlement, "book_payment", half)]
+    return [patch.object(settlement, "book_payments", half)]
 
 
 def tells_nobody() -> list[Any]:
     """The money arrives and no notice is owed."""
-    return [patch.object(settlement, "owe_message", lambda **what: None)]
+    return [patch.object(settlement, "owe_messages", lambda **what: None)]
