@@ -76,12 +76,13 @@ class Message(Base):
     __tablename__ = "message"
     __table_args__ = (
         Index("ix_message_owed", "next_at", postgresql_where=text("state = 'owed'")),
+        Index("ix_message_dealer_id", "dealer_id", postgresql_where=text("dealer_id IS NOT NULL")),
         CheckConstraint("num_nonnulls(person_id, dealer_id) = 1", name="to_one"),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     person_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"), index=True)
-    dealer_id: Mapped[int | None] = mapped_column(ForeignKey("dealer.id"), index=True)
+    dealer_id: Mapped[int | None] = mapped_column(ForeignKey("dealer.id"))
     kind: Mapped[str] = mapped_column(String(12), server_default="decision")
     dedupe_key: Mapped[str] = mapped_column(String(64), unique=True)
     body: Mapped[str] = mapped_column(String(500))

@@ -185,7 +185,7 @@ def compare(ours: Pounded, reference: Pounded) -> Run:
 
 def is_completed(status: bytes, body: bytes) -> bool:
     """Say whether an answer tells of a place with its money."""
-    return b" 200 " in status and json.loads(body)["amount_fen"] == 30_000
+    return b" 200 " in status and b'"amount_fen":30000' in body
 
 
 def _is_inserted(status: bytes, body: bytes) -> bool:

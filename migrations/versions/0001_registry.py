@@ -200,6 +200,8 @@ def create_bike() -> None:
         sa.UniqueConstraint("battery_code", name="uq_bike_battery_code"),
         sa.UniqueConstraint("registration_code", name="uq_bike_registration_code"),
         sa.UniqueConstraint("vehicle_code", name="uq_bike_vehicle_code"),
+        # Sold and plated, a row is written anew: with room beside it none of its indexes has to be.
+        postgresql_with={"fillfactor": "80"},
     )
     op.create_index("ix_bike_dealer_id", "bike", ["dealer_id"], unique=False)
 

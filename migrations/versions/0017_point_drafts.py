@@ -22,7 +22,7 @@ def upgrade() -> None:
     op.alter_column("message", "person_id", existing_type=sa.BigInteger(), nullable=True)
     op.add_column("message", sa.Column("dealer_id", sa.BigInteger(), nullable=True))
     op.create_foreign_key("fk_message_dealer_id_dealer", "message", "dealer", ["dealer_id"], ["id"])
-    op.create_index("ix_message_dealer_id", "message", ["dealer_id"])
+    op.create_index("ix_message_dealer_id", "message", ["dealer_id"], postgresql_where=sa.text("dealer_id IS NOT NULL"))
     op.create_check_constraint(op.f("ck_message_to_one"), "message", "num_nonnulls(person_id, dealer_id) = 1")
 
 
