@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from flask import g, has_request_context, request
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
-from werkzeug.security import check_password_hash, generate_password_hash
+from werkzeug.security import generate_password_hash
 
 from app.clock import real
 from app.db import db
+from app.passwords import is_right, one_of_few
 from app.refusals import SecondFactorNeeded, SecondFactorToSetUp, TooManyAttempts, WrongCredentials
 from registry.accounts import STAFF_ROLES, Account, SignIn, SignInAttempt, owner_account
 from registry.audit import record
@@ -32,6 +33,8 @@ TOKEN_BYTES = 32
 # Interactive parameters of RFC 7914: about 30 ms and 16 MiB a try, so that a rush of sign-ins leaves the cores free.
 METHOD = "scrypt:16384:8:1"
 ATTEMPTS = 10
+# Wrong ones from one address over all logins: a point's, or the many of a mobile operator's behind one address.
+WRONG_FROM_ADDRESS = 30
 ATTEMPTS_WINDOW = timedelta(minutes=15)
 API = "/api/"
 
@@ -79,19 +82,23 @@ class Known:
 def check_password(*, session: Session, login: str, password: str, address: str) -> Known:
     """Return whose password this is; commits the attempt.
 
-    Raises WrongCredentials (also for a disabled account) and TooManyAttempts after ten wrong passwords for one login
-    from one address within 15 minutes.
+    Raises WrongCredentials (also for a disabled account), TooManyAttempts after ten wrong passwords for one login from
+    one address, or thirty for any logins from it, within 15 minutes, and TooManySigningIn where too many passwords are
+    being looked at just now. A right password takes back what was counted for this login, and nothing of the address.
     """
-    login = login.strip()[:40]
-    _count_attempt(session=session, login=login, address=address)
-    account = session.scalar(select(Account).where(Account.login == login, Account.disabled_at.is_(None)))
-    session.rollback()  # no open transaction while the hash is worked out
-    # An unknown login costs the same time as a known one.
-    right = check_password_hash(account.password_hash if account else _NOBODY, password)
-    if account is None or not right:
-        raise WrongCredentials
-    session.execute(delete(SignInAttempt).where(SignInAttempt.login == login, SignInAttempt.address == address))
-    session.commit()
+    login, address = login.strip()[:40], address[:45]
+    _require_few_wrong(session=session, login=login, address=address)  # who tried too often does not even stand in line
+    with one_of_few():
+        attempt = _note_attempt(session=session, login=login, address=address)
+        account = session.scalar(select(Account).where(Account.login == login, Account.disabled_at.is_(None)))
+        session.rollback()  # no open transaction while the hash is worked out
+        # An unknown login costs the same time as a known one.
+        right = is_right(account.password_hash if account else _NOBODY, password)
+        if account is None or not right:
+            session.execute(update(SignInAttempt).where(SignInAttempt.id == attempt).values(wrong=True))
+            session.commit()
+            raise WrongCredentials
+        _take_back(session=session, attempt=attempt, login=login, address=address)
     return known_account(account, session=session)
 
 
@@ -156,12 +163,16 @@ def open_sign_in(*, session: Session, known: Known) -> str:
     return token
 
 
-def sign_in_by_code(*, session: Session, keyring: Keyring, phone: str, code: str, id_tail: str | None = None) -> str:
+def sign_in_by_code(
+    *, session: Session, keyring: Keyring, phone: str, code: str, address: str, id_tail: str | None = None
+) -> str:
     """Return a new token for the owner who holds this phone, with an account made at the first sign-in; commits.
 
-    Raises what registry.one_time_codes.who_holds raises, and AccountClosed.
+    ``address`` is where the code was typed. Raises what registry.one_time_codes.who_holds raises, and AccountClosed.
     """
-    person = who_holds(session=session, keyring=keyring, phone=phone, code=code, id_tail=id_tail, now=real())
+    person = who_holds(
+        session=session, keyring=keyring, phone=phone, code=code, id_tail=id_tail, now=real(), address=address
+    )
     return sign_in_owner(session=session, keyring=keyring, person=person)
 
 
@@ -237,19 +248,28 @@ def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
 
 
-def _count_attempt(*, session: Session, login: str, address: str) -> None:
-    # Written down before the password is looked at: attempts that run side by side count each other.
-    session.add(SignInAttempt(login=login, address=address, at=real()))
+def _note_attempt(*, session: Session, login: str, address: str) -> int:
+    """Write the attempt down before the password is looked at: attempts that run side by side count each other."""
+    attempt = SignInAttempt(login=login, address=address, at=real())
+    session.add(attempt)
     session.commit()
-    recent = session.scalar(
-        select(func.count())
-        .select_from(SignInAttempt)
-        .where(
-            SignInAttempt.login == login,
-            SignInAttempt.address == address,
-            SignInAttempt.at > real() - ATTEMPTS_WINDOW,
-        )
-    )
+    _require_few_wrong(session=session, login=login, address=address, besides=attempt.id)
+    return attempt.id
+
+
+def _take_back(*, session: Session, attempt: int, login: str, address: str) -> None:
+    """Forget this attempt, which was right, and let the wrong ones before it count for the address alone."""
+    session.execute(delete(SignInAttempt).where(SignInAttempt.id == attempt))
+    mine = (SignInAttempt.login == login, SignInAttempt.address == address)
+    session.execute(update(SignInAttempt).where(*mine).values(login=""))
+    session.commit()
+
+
+def _require_few_wrong(*, session: Session, login: str, address: str, besides: int = 0) -> None:
+    recent = (SignInAttempt.address == address, SignInAttempt.at > real() - ATTEMPTS_WINDOW)
+    of_login = select(func.count()).where(SignInAttempt.login == login, SignInAttempt.id != besides, *recent)
+    of_address = select(func.count()).where(SignInAttempt.wrong, *recent)
+    tried, wrong = session.execute(select(of_login.scalar_subquery(), of_address.scalar_subquery())).one()
     session.rollback()
-    if recent is not None and recent > ATTEMPTS:
+    if tried >= ATTEMPTS or wrong >= WRONG_FROM_ADDRESS:
         raise TooManyAttempts

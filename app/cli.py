@@ -7,7 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,14 @@ from app.startup import CannotStart
 
 HIGHEST_PORT = 65535 - max(PORTS.values())
 SCENARIOS = ("gongshu",)
+WHICH: Callable[..., Any] = click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    default=DEFAULT,
+    show_default=True,
+    envvar="MAPAI_DATA",
+    help="The folder `mapai up` used; DATABASE_URL goes before it.",
+)
 
 
 class Sentences(click.Group):
@@ -138,16 +147,34 @@ def keys() -> None:
 
 
 @keys.command("rotate")
-def rotate_keys() -> None:
+@WHICH
+def rotate_keys(data: Path) -> None:
     """Seal everything personal again under the first key of MAPAI_FIELD_KEYS. Exit code 1 where some is left.
 
     Runs while everybody works, may be cut off and run again. Restart all processes with the new key first.
     """
     from app.commands_keys import run
 
-    settings = Settings.from_env()
-    with _database(settings):
+    with _standing(data) as settings:
         sys.exit(run(settings))
+
+
+@main.group("staff")
+def staff() -> None:
+    """Make the bureau's first accounts; later ones are asked for and decided by two on the pages."""
+
+
+@staff.command("add")
+@click.argument("login")
+@click.option("--name", required=True, help="The person's name, as records show it.")
+@click.option("--role", required=True, help="operator, reviewer, finance, auditor or administrator.")
+@WHICH
+def add_staff_account(login: str, name: str, role: str, data: Path) -> None:
+    """Add the account LOGIN and print its first password, once."""
+    from app.commands_staff import add
+
+    with _standing(data) as settings:
+        add(settings, login=login, name=name, role=role)
 
 
 @main.group("plate-code")
@@ -169,21 +196,22 @@ def verify_plate_code(text: str, keys: Path) -> None:
 
 
 @plate_code.command("issue")
-def issue_plate_codes() -> None:
+@WHICH
+def issue_plate_codes(data: Path) -> None:
     """Issue the first code of every plate that has none; the web server does so too when one is asked for."""
     from app.commands_plates import issue
 
-    settings = Settings.from_env()
-    with _database(settings):
+    with _standing(data) as settings:
         sys.exit(issue(settings))
 
 
 @plate_code.command("new-key")
-def new_plate_key() -> None:
+@WHICH
+def new_plate_key(data: Path) -> None:
     """Make a new signing key and end the last. Codes signed before stay good; no restart is needed."""
     from app.commands_plates import new_key
 
-    sys.exit(new_key(Settings.from_env()))
+    sys.exit(new_key(_settings_in(data)))
 
 
 @main.command("seed")
@@ -202,11 +230,12 @@ def seed_district() -> None:
 
 @main.command("import-filings")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@WHICH
 @click.option("--dry-run", is_flag=True, help="Check everything and store nothing.")
 @click.option(
     "--problems", type=click.Path(dir_okay=False, path_type=Path), help="Write what is wrong there: .xlsx or CSV."
 )
-def import_list(file: Path, dry_run: bool, problems: Path | None) -> None:
+def import_list(file: Path, dry_run: bool, problems: Path | None, data: Path) -> None:
     """Import a list of filed bikes (Excel or CSV with Chinese headers); the same list again changes nothing.
 
     Good rows go in, corrected ones update theirs, the others are named by line and column. Exit code 1 where a row was
@@ -214,18 +243,18 @@ def import_list(file: Path, dry_run: bool, problems: Path | None) -> None:
     """
     from app.commands_import import run_command
 
-    settings = Settings.from_env()
-    with _database(settings):
+    with _standing(data) as settings:
         sys.exit(run_command(settings, file, dry_run=dry_run, problems=problems))
 
 
 @main.command("import-earlier")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@WHICH
 @click.option("--dry-run", is_flag=True, help="Check everything and store nothing.")
 @click.option(
     "--problems", type=click.Path(dir_okay=False, path_type=Path), help="Write what is wrong there: .xlsx or CSV."
 )
-def import_earlier_list(file: Path, dry_run: bool, problems: Path | None) -> None:
+def import_earlier_list(file: Path, dry_run: bool, problems: Path | None, data: Path) -> None:
     """Import trade-ins or plates from before Mapai (Excel or CSV), so that those bikes cannot claim.
 
     Columns 旧车号牌, 新车整车编码, 办结日期; or 号牌号码, 整车编码, 发牌日期. Exit code 1 where a row was
@@ -233,18 +262,18 @@ def import_earlier_list(file: Path, dry_run: bool, problems: Path | None) -> Non
     """
     from app.commands_earlier import run_command
 
-    settings = Settings.from_env()
-    with _database(settings):
+    with _standing(data) as settings:
         sys.exit(run_command(settings, file, dry_run=dry_run, problems=problems))
 
 
 @main.command("import-dealers")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@WHICH
 @click.option("--dry-run", is_flag=True, help="Check everything and store nothing.")
 @click.option(
     "--problems", type=click.Path(dir_okay=False, path_type=Path), help="Write the rows with problems there, as .xlsx."
 )
-def import_dealers(file: Path, dry_run: bool, problems: Path | None) -> None:
+def import_dealers(file: Path, dry_run: bool, problems: Path | None, data: Path) -> None:
     """Import a list of dealers, or of their counter accounts (Excel or CSV with Chinese headers).
 
     The same list again changes nothing. Managers set their passwords by the dealer's phone. Exit code 1 where a row
@@ -252,21 +281,17 @@ def import_dealers(file: Path, dry_run: bool, problems: Path | None) -> None:
     """
     from app.commands_dealers import run_command
 
-    settings = Settings.from_env()
-    with _database(settings):
+    with _standing(data) as settings:
         sys.exit(run_command(settings, file, dry_run=dry_run, problems=problems))
 
 
 @main.command()
-@click.option("--data", type=click.Path(path_type=Path), default=DEFAULT, show_default=True, envvar="MAPAI_DATA")
+@WHICH
 def verify(data: Path) -> None:
     """Replay the whole queue and compare every decision, balance, payout and seal. Exit code 1 on any difference."""
-    if not os.environ.get("DATABASE_URL") and not holds_data(data):
-        raise CannotStart(f"{data} holds no Mapai data: name the folder `mapai up` used with --data.")
-    settings = Settings.from_env({**os.environ, "MAPAI_DATA": str(data)})
     from app.verify import run
 
-    with _database(settings):
+    with _standing(data) as settings:
         sys.exit(run(settings))
 
 
@@ -279,14 +304,15 @@ def capacity() -> None:
 
 @main.command("prove")
 @click.argument("receipt", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--url", help="The platform to ask for the newest head and the leaves since, e.g. http://127.0.0.1:8000.")
+@click.option("--url", help="The platform to ask for the newest head and the leaves since.  [default: the one here]")
 @click.option("--keys", type=click.Path(exists=True, path_type=Path), help="Saved answer of GET /api/log-keys.")
 @click.option("--head", type=click.Path(exists=True, path_type=Path), help="Saved answer of GET …/head.")
 @click.option("--log", type=click.Path(exists=True, path_type=Path), help="Saved pages of GET …/entries, or a folder.")
 def prove_receipt(receipt: Path, url: str | None, keys: Path | None, head: Path | None, log: Path | None) -> None:
     """Check an owner's receipt, and what happened to its position since. Exit code 1 where anything is wrong.
 
-    Signature, proofs and commitment are checked offline; needs the published keys (--keys or --url).
+    The platform on this machine is asked for its keys and what came since, or the one of --url; with --keys none is,
+    and signature, proofs and commitment are checked offline.
     """
     from app.commands_prove import prove
 
@@ -294,18 +320,19 @@ def prove_receipt(receipt: Path, url: str | None, keys: Path | None, head: Path 
 
 
 @main.command("new-log-key")
-def new_log_key() -> None:
+@WHICH
+def new_log_key(data: Path) -> None:
     """Make a new key that signs the published log and end the last; heads signed before stay good. No restart."""
     from app.log_keys import rotated
 
-    path, key_id = rotated(Settings.from_env())
+    path, key_id = rotated(_settings_in(data))
     click.echo(f"{path}: key {key_id} signs tree heads from now on; heads signed before stay good.")
 
 
 @main.command("log-consistency")
 @click.argument("first", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("second")
-@click.option("--url", help="The platform to ask for the proof, e.g. http://127.0.0.1:8000.")
+@click.option("--url", help="The platform to ask for the proof.  [default: the one here]")
 @click.option("--keys", type=click.Path(exists=True, path_type=Path), help="Saved answer of GET /api/log-keys.")
 @click.option("--proof", type=click.Path(exists=True, path_type=Path), help="Saved answer of GET …/consistency.")
 def compare_heads(first: Path, second: str, url: str | None, keys: Path | None, proof: Path | None) -> None:
@@ -325,6 +352,25 @@ def scenario(name: str, seed: int, trade_ins: int, filings: int, keep: bool) -> 
     """Run a whole programme in small time, on a database of its own. Exit code 1 when any rule was broken."""
     run = importlib.import_module(f"app.scenario.{name}").run
     sys.exit(run(seed=seed, trade_ins=trade_ins, filings=filings, keep=keep))
+
+
+def _settings_in(data: Path) -> Settings:
+    """The settings of a platform that stands already; raises CannotStart where none does, and makes nothing."""
+    production = os.environ.get("MAPAI_MODE") == "production"
+    if not production and not os.environ.get("DATABASE_URL") and not holds_data(data):
+        raise CannotStart(f"{data} holds no Mapai data: name the folder `mapai up` used with --data.")
+    return Settings.from_env({**os.environ, "MAPAI_DATA": str(data)})
+
+
+@contextmanager
+def _standing(data: Path) -> Iterator[Settings]:
+    """The settings of a platform that stands already, its database running and of this version's making."""
+    settings = _settings_in(data)
+    with _database(settings):
+        from app.migrate import refuse_unprepared
+
+        refuse_unprepared(settings)
+        yield settings
 
 
 def _database(settings: Settings) -> AbstractContextManager[object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 
 import psycopg
@@ -16,6 +17,9 @@ from subsidy.completion_sql import PLAN_LOOK_UPS
 _log = structlog.get_logger()
 BATCH = 128
 ANSWER_WITHIN_S = 20.0
+# A step of the counter holds its trade-in for some milliseconds: a completion that finds it held comes once more, after
+# waits that double.
+HELD_WAITS_S = (0.02, 0.04, 0.08, 0.16, 0.32)
 
 
 class QueueBusy(Refusal):
@@ -71,7 +75,22 @@ class Combiner:
         self._closed = False
 
     def complete(self, completion: Completion) -> Completed:
-        """Admit one completion; return its place. Raises the Refusal it earned, or QueueBusy."""
+        """Admit one completion; return its place. Raises the Refusal it earned, or QueueBusy.
+
+        Where somebody else holds the trade-in just now, it waits for some tenths of a second, then QueueBusy. Only the
+        caller's own thread waits: the queue goes on meanwhile.
+        """
+        for wait_s in HELD_WAITS_S:
+            try:
+                return self._complete_once(completion)
+            except TradeInLocked:
+                time.sleep(wait_s)
+        try:
+            return self._complete_once(completion)
+        except TradeInLocked:
+            raise QueueBusy() from None
+
+    def _complete_once(self, completion: Completion) -> Completed:
         slot = _Slot(completion)
         with self._arrived:
             if self._closed or len(self._waiting) >= self._capacity:
@@ -120,8 +139,7 @@ class Combiner:
             _log.warning("combiner.batch_failed", size=len(batch), error=repr(error))
             outcomes = [QueueBusy() for _ in batch]
         for slot, outcome in zip(batch, outcomes, strict=True):
-            locked = isinstance(outcome, Refusal) and outcome.code == TradeInLocked.code
-            slot.answer(QueueBusy() if locked else outcome)
+            slot.answer(outcome)
 
     def _take(self) -> list[_Slot]:
         with self._arrived:

@@ -20,6 +20,7 @@ from registry.key_rotation import PEOPLE, Rotation, SealedTable, keys_in_use, ro
 from registry.owner_drafts import OWNER_DRAFTS
 from registry.sealing import Unsealable
 from registry.second_factor import SECOND_FACTORS
+from registry.staff_requests import STAFF_REQUESTS
 from subsidy.wallets import Wallet
 
 WALLETS = SealedTable(
@@ -32,7 +33,7 @@ IMPORTS = SealedTable(
     fields={"body_sealed": "import"},
     block=10,
 )
-TABLES = (PEOPLE, DEALERS, WALLETS, IMPORTS, OWNER_DRAFTS, SECOND_FACTORS)
+TABLES = (PEOPLE, DEALERS, WALLETS, IMPORTS, OWNER_DRAFTS, SECOND_FACTORS, STAFF_REQUESTS)
 ACTOR = "command:keys"
 
 

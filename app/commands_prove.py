@@ -1,12 +1,14 @@
 """``mapai prove`` and ``mapai log-consistency``: checking a receipt and the growth of the log, from outside.
 
 Neither needs settings or a database. What a receipt says is checked offline with the published keys; the newest head
-and the leaves since come from the platform named by --url, or from files saved before.
+and the leaves since come from the platform named by --url, or from files saved before. Where neither is named, the
+platform on this machine is asked.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,7 @@ from subsidy.receipt_checks import Receipt, Step, check_receipt, check_since, la
 
 TIMEOUT_S = 10.0
 PAGE = 1000
+DEFAULT_PORT = 8000
 NEWEST = "newest"
 SIGNS = {True: "✓", False: "✗", None: "…"}
 
@@ -42,7 +45,8 @@ class Platform:
             return answer.json()
         except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as failed:
             raise CannotStart(
-                f"{self.url} does not answer for {path}: {failed}. Try again, or work with files."
+                f"{self.url} does not answer for {path}: {failed}. "
+                "Name the platform with --url, or work with files: --keys."
             ) from failed
 
     def keys(self) -> dict[int, bytes]:
@@ -70,7 +74,7 @@ def prove(receipt: Path, *, keys: Path | None, head: Path | None, log: Path | No
 
     ``head`` and ``log`` (pages of entries) stand for the platform where it is not asked. Raises CannotStart.
     """
-    platform = Platform(url=url) if url else None
+    platform = _platform(url, saved=keys)
     document = _read(receipt)
     try:
         found = read_receipt(document)
@@ -88,7 +92,7 @@ def prove(receipt: Path, *, keys: Path | None, head: Path | None, log: Path | No
 
 def log_consistency(first: Path, second: str, *, keys: Path | None, proof: Path | None, url: str | None) -> int:
     """Say whether the head in ``second`` (a file, or «newest») continues that in ``first``; return 1 if not, else 0."""
-    platform = Platform(url=url) if url else None
+    platform = _platform(url, saved=keys)
     older = _head(_read(first), str(first))
     if second == NEWEST:
         if platform is None:
@@ -155,11 +159,17 @@ def _since(found: Receipt, newest: Head, log: Path | None, platform: Platform | 
     return []
 
 
+def _platform(url: str | None, *, saved: Path | None) -> Platform | None:
+    """The platform to ask: the named one, else this machine's unless the keys were saved before."""
+    if url is None and saved is not None:
+        return None
+    return Platform(url=url or f"http://127.0.0.1:{os.environ.get('MAPAI_PORT', DEFAULT_PORT)}")
+
+
 def _known_keys(path: Path | None, platform: Platform | None) -> dict[int, bytes]:
     if path is not None:
         return _keys(_read(path))
-    if platform is None:
-        raise CannotStart("Name the published keys with --keys, or the platform with --url.")
+    assert platform is not None, "asked where no keys were saved"
     return platform.keys()
 
 

@@ -7,6 +7,8 @@ MAPAI_DATA          data folder, default .mapai
 MAPAI_DISTRICT      six digits of the division code, default 330105
 MAPAI_HOST, MAPAI_PORT   where the web server listens, default 127.0.0.1 and 8000
 MAPAI_PUBLIC_URL    the address partners call back and posters print, default that of the web server
+MAPAI_TRUSTED_PROXIES   how many proxies of ours stand before the web server, default 0: so many entries of
+                    X-Forwarded-For and X-Forwarded-Proto are believed, counted from the last
 MAPAI_WEB_WORKERS, MAPAI_WEB_THREADS   default 2 and 32
 MAPAI_CLOSING_SOON_HOURS   how long before a stage closes owners with an open trade-in are told, default 72; 0: not
 MAPAI_TRAINING_PASS_MARK, MAPAI_TRAINING_ATTEMPTS   right answers of 10 that pass, tests drawn a day: 8 and 3
@@ -19,6 +21,9 @@ MAPAI_STATEMENT_OVERDUE_HOURS   after its day ended, until a missing bank statem
 MAPAI_PLATES_URL, MAPAI_ECNY_URL, MAPAI_SMS_URL   partners; default the demo's own servers on the ports after the web's
 MAPAI_MOST_OVERDUE  how many old bikes without destruction papers a point may have and still open trade-ins, default 50
 MAPAI_APPEAL_DAYS, MAPAI_REPAYMENT_DAYS   working days to answer an appeal, default 15; days to pay back, default 30
+MAPAI_UNMASKINGS_PER_HOUR   fields that one account may see in clear within an hour, default 60
+MAPAI_REPAY_TO      payee and account to which owners pay a demanded subsidy back, as they are to read it; unset: they
+                    are sent to the bureau's counter or the point
 MAPAI_STAFF_TOTP    required (the default in production): staff sign in with an authenticator; optional: who has one
 MAPAI_WECHAT_APP_ID, MAPAI_WECHAT_SECRET, MAPAI_WECHAT_URL, MAPAI_WECHAT_SCRIPT   WeChat's scanner inside WeChat: the
                     official account, its API and its browser script; all four or none, which is the default
@@ -60,6 +65,8 @@ APP_ROLE = "mapai_app"
 SECRETS = ("MAPAI_SECRET_KEY", "MAPAI_INDEX_KEY", "MAPAI_PLATES_KEY", "MAPAI_ECNY_KEY", "MAPAI_SMS_KEY")
 FIELD_KEYS = "MAPAI_FIELD_KEYS"
 SECRET_BYTES = 32
+# It stands in a text message beside the amount, the day and the number.
+LONGEST_REPAY_TO = 120
 # The demo's own servers, and the scheduler's health answer, take the ports after the web server's.
 PORTS = {"web": 0, "plates": 1, "ecny": 2, "sms": 3, "scheduler": 4}
 DRIVER = "postgresql+psycopg"
@@ -90,6 +97,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8000
     public_url: str = "http://127.0.0.1:8000"
+    trusted_proxies: int = 0
     web_workers: int = 2
     web_threads: int = 32
     ecny_per_second: int = 50
@@ -101,6 +109,9 @@ class Settings:
     most_overdue: int = 50
     appeal_working_days: int = 15
     repayment_days: int = 30
+    repay_to: str | None = None
+    """Payee, account and bank to which a demanded subsidy is paid back, in the words owners read."""
+    unmaskings_per_hour: int = 60
     staff_totp_required: bool = True
     enrolment: EnrolmentRules = field(default_factory=EnrolmentRules)
     wechat: WeChatSetup | None = None
@@ -148,6 +159,7 @@ class Settings:
             host=host,
             port=port,
             public_url=_public_url(env, mode, port),
+            trusted_proxies=_number(env, "MAPAI_TRUSTED_PROXIES", default=0, low=0, high=10),
             web_workers=_number(env, "MAPAI_WEB_WORKERS", default=2, low=1, high=64),
             web_threads=_number(env, "MAPAI_WEB_THREADS", default=32, low=1, high=512),
             ecny_per_second=_number(env, "MAPAI_ECNY_PER_SECOND", default=50, low=1, high=10_000),
@@ -163,6 +175,8 @@ class Settings:
             most_overdue=_number(env, "MAPAI_MOST_OVERDUE", default=50, low=0, high=100_000),
             appeal_working_days=_number(env, "MAPAI_APPEAL_DAYS", default=15, low=1, high=120),
             repayment_days=_number(env, "MAPAI_REPAYMENT_DAYS", default=30, low=1, high=365),
+            unmaskings_per_hour=_number(env, "MAPAI_UNMASKINGS_PER_HOUR", default=60, low=1, high=10_000),
+            repay_to=_repay_to(env),
             staff_totp_required=_staff_totp(env, mode),
             enrolment=_enrolment(env),
             wechat=_wechat(env),
@@ -182,6 +196,13 @@ def _staff_totp(env: Mapping[str, str], mode: Mode) -> bool:
     if text not in ("required", "optional"):
         raise CannotStart(f"MAPAI_STAFF_TOTP is «{text}»: write required or optional.")
     return text == "required"
+
+
+def _repay_to(env: Mapping[str, str]) -> str | None:
+    text = " ".join((env.get("MAPAI_REPAY_TO") or "").split())
+    if len(text) > LONGEST_REPAY_TO:
+        raise CannotStart(f"MAPAI_REPAY_TO has {len(text)} characters: write payee and account in {LONGEST_REPAY_TO}.")
+    return text or None
 
 
 def _district(env: Mapping[str, str]) -> str:

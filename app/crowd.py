@@ -108,7 +108,7 @@ class Crowd:
     def _tell_busy(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         # One answer for all: it names nobody's address and asks for nobody's sign-in.
         path = LIVE_API if environ.get("PATH_INFO", "").startswith("/api/") else FRONT
-        form = (BUSY, path, look := _look(environ) or "")
+        form = (BUSY, path, look := _look_among(environ))
         kept = self._kept.get(form)
         if kept is None or kept.until_s < time.monotonic():
             asked = {
@@ -165,6 +165,15 @@ def _form_asked_for(environ: dict[str, Any]) -> tuple[str, ...] | None:
     look = _look(environ)
     packed = "packed" if takes_packed(environ.get("HTTP_ACCEPT_ENCODING", "")) else ""
     return None if look is None else (path, look, packed)
+
+
+def _look_among(environ: dict[str, Any]) -> str:
+    """Return what the reader's cookies say of the look, whatever other cookies there are, '' where they say nothing.
+
+    For what is the same whoever reads it.
+    """
+    cookies = environ.get("HTTP_COOKIE", "").split(";")
+    return next((match[1] for cookie in cookies if (match := LOOK.fullmatch(cookie.strip()))), "")
 
 
 def _look(environ: dict[str, Any]) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Flask, abort, request
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import access, api, db, errors, headers, web
 from app.api.fast_lane import FastLane
@@ -52,6 +53,7 @@ def create_app(
     app.before_request(_say_that_it_is_crowded)
     register_faces(app)
     access.require_rules(app)
+    _believe_proxies(app, settings.trusted_proxies)
     crowd = app.extensions["mapai.crowd"] = Crowd(app.wsgi_app, threads=settings.web_threads)
     app.wsgi_app = FastLane(  # type: ignore[method-assign]
         crowd,
@@ -67,6 +69,18 @@ def register_faces(app: Flask) -> None:
     """Register the two faces of the platform: the JSON API, and the pages."""
     api.register(app)
     web.register(app)
+
+
+def _believe_proxies(app: Flask, number: int) -> None:
+    """Take the client's address, and whether it came by HTTPS, from the last so many entries: those our proxies wrote.
+
+    Whatever a client writes there himself stands before them and counts for nothing. Neither the fast lane nor the
+    crowd looks at addresses, so only the framework is told.
+    """
+    if number:
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=number, x_proto=number, x_host=0, x_port=0, x_prefix=0
+        )
 
 
 def _refuse_unwritable_address() -> None:

@@ -4,7 +4,13 @@ How it holds when a process dies: the key is reserved in a transaction of its ow
 transaction as the last business write, so an effect without its answer does not exist. A process that dies between
 leaves a reservation without an answer; after ``LEASE`` the next request under that key takes it over and runs the
 operation again, which every operation allows: partners are asked under our own kept number, and a step already taken
-is found taken. Answers 5xx are not kept: nothing was decided, and the same key may try again.
+is found taken. Answers 5xx are not kept: nothing was decided, and the same key may try again. Where the key cannot be
+given back because the database is away, the process goes on trying (app/key_returns.py), so that it is free as soon as
+the database is back.
+
+The lease is short, so that nobody waits long for a request that a dead process took along. A request may outlive it,
+standing in line for a connection or for the queue. ``reserved_at`` tells who holds the key: whoever was taken over
+cannot keep an answer any more, so his last transaction is rolled back and only one of the two has an effect.
 """
 
 from __future__ import annotations
@@ -13,15 +19,17 @@ import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import wraps
 from io import SEEK_END
 from typing import Any
 
+import psycopg
 from flask import Response, g, make_response, request
 from marshmallow import ValidationError
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
@@ -29,6 +37,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from app import errors
 from app.auth import caller
 from app.db import db
+from app.key_returns import KeyReturns
 from app.refusals import KeyMissing, KeyReused, StillRunning
 from app.tables import FirstAnswer
 from registry.base import Refusal
@@ -36,17 +45,18 @@ from registry.base import Refusal
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
 KEY = re.compile(r"[\x21-\x7e]{8,80}")
-# Longer than any request can run: partners are given seconds, the combiner twenty.
-LEASE = timedelta(seconds=120)
+LEASE = timedelta(seconds=15)
+_returns = KeyReturns()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reservation:
     """A key held for one request. ``answer`` is the first answer where there is one; ``resumed`` says that an earlier
-    request under the key began and died before it was answered."""
+    request under the key began and died before it was answered. ``reserved_at`` is when this request took it."""
 
     actor: str
     key: str
+    reserved_at: datetime
     answer: tuple[int, bytes] | None = None
     resumed: bool = False
 
@@ -62,49 +72,84 @@ def reserve(*, session: Session, actor: str, key: str, request_sha256: bytes) ->
     Raises KeyReused where the key stands for another request, StillRunning where its first request is not answered.
     """
     values = {"actor": actor, "key": key, "request_sha256": request_sha256, "status": 0}
-    fresh = session.execute(insert(FirstAnswer).values(**values).on_conflict_do_nothing().returning(FirstAnswer.key))
-    if fresh.scalar() is not None:
-        session.commit()
-        return Reservation(actor=actor, key=key)
+    fresh = insert(FirstAnswer).values(**values).on_conflict_do_nothing().returning(FirstAnswer.created_at)
+    if (reserved_at := session.execute(fresh).scalar()) is not None:
+        return _committed(session, Reservation(actor=actor, key=key, reserved_at=reserved_at))
     mine = (FirstAnswer.actor == actor, FirstAnswer.key == key)
-    row = session.execute(select(FirstAnswer.request_sha256, FirstAnswer.status, FirstAnswer.body).where(*mine)).first()
+    columns = (FirstAnswer.request_sha256, FirstAnswer.status, FirstAnswer.body, FirstAnswer.created_at)
+    row = session.execute(select(*columns).where(*mine)).first()
     if row is not None and row.request_sha256 != request_sha256:
         session.rollback()
         raise KeyReused
     if row is not None and row.status:
         session.rollback()
-        return Reservation(actor=actor, key=key, answer=(row.status, row.body or b""))
+        return Reservation(actor=actor, key=key, reserved_at=row.created_at, answer=(row.status, row.body or b""))
     taken_over = session.execute(
         update(FirstAnswer)
         .where(*mine, FirstAnswer.status == 0, FirstAnswer.created_at < func.clock_timestamp() - LEASE)
         .values(created_at=func.clock_timestamp())
-        .returning(FirstAnswer.key)
+        .returning(FirstAnswer.created_at)
     )
-    dead = taken_over.scalar() is not None
-    session.commit()
-    if not dead:
+    reserved_at = taken_over.scalar()
+    if reserved_at is None:
+        session.commit()
         raise StillRunning
-    return Reservation(actor=actor, key=key, resumed=True)
+    return _committed(session, Reservation(actor=actor, key=key, reserved_at=reserved_at, resumed=True))
 
 
 def keep(*, session: Session, reservation: Reservation, status: int, body: bytes) -> None:
-    """Store the first answer in the caller's transaction."""
-    session.execute(
-        update(FirstAnswer)
-        .where(FirstAnswer.actor == reservation.actor, FirstAnswer.key == reservation.key, FirstAnswer.status == 0)
-        .values(status=status, body=body)
-    )
+    """Store the first answer in the caller's transaction.
+
+    Raises StillRunning where another request has taken the key over meanwhile: nothing is to be committed then.
+    """
+    kept = update(FirstAnswer).where(*_held(reservation)).values(status=status, body=body).returning(FirstAnswer.key)
+    if session.execute(kept).scalar() is None:
+        raise StillRunning
 
 
 def release(*, session: Session, reservation: Reservation) -> None:
-    """Give the key back unanswered, so that the same request may try again; commits."""
-    session.rollback()
-    session.execute(
-        delete(FirstAnswer).where(
-            FirstAnswer.actor == reservation.actor, FirstAnswer.key == reservation.key, FirstAnswer.status == 0
-        )
-    )
+    """Give the key back unanswered, so that the same request may try again; commits.
+
+    Where the database is away, that is done as soon as it is back.
+    """
+    try:
+        session.rollback()
+        _give_back(session, reservation)
+    except (SQLAlchemyError, psycopg.Error):
+        _give_back_later(session, reservation)
+
+
+def _committed(session: Session, reservation: Reservation) -> Reservation:
+    try:
+        session.commit()
+    except (SQLAlchemyError, psycopg.Error):
+        _give_back_later(session, reservation)  # it may stand all the same
+        raise
+    return reservation
+
+
+def _give_back(session: Session, reservation: Reservation) -> None:
+    session.execute(delete(FirstAnswer).where(*_held(reservation)))
     session.commit()
+
+
+def _give_back_later(session: Session, reservation: Reservation) -> None:
+    engine = session.get_bind()
+
+    def give_back() -> None:
+        with Session(engine) as own:
+            _give_back(own, reservation)
+
+    _returns.later(give_back)
+
+
+def _held(reservation: Reservation) -> tuple[ColumnElement[bool], ...]:
+    return (
+        FirstAnswer.actor == reservation.actor,
+        FirstAnswer.key == reservation.key,
+        FirstAnswer.status == 0,
+        FirstAnswer.created_at == reservation.reserved_at,
+    )
 
 
 def idempotent(view: Callable[..., Any]) -> Callable[..., Any]:

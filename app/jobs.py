@@ -17,6 +17,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from app import job_fence
+from app.bank_watch import BankWatch
 from app.clock import Clock, real
 from app.combiner import Combiner
 from app.completing import completion_of
@@ -76,11 +77,14 @@ class Equipment:
     keyring: Keyring
     combiner: Combiner
     sealer: Sealer
+    bank_watch: BankWatch
     leads: Callable[[], bool]
     terms: PaymentTerms = field(default_factory=PaymentTerms)
     closing_soon: timedelta = timedelta(hours=72)
     log: LogTerms | None = None
     enrolment: EnrolmentRules = field(default_factory=EnrolmentRules)
+    owners_pages: str | None = None
+    """Address of the owners' own pages, named in texts that send their readers there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +159,8 @@ def pay(equipment: Equipment) -> str | None:
     with equipment.sessions.begin() as session:
         found = owe_confirmed(session=session)
     batches = work_batches(equipment)
+    # The bank may be away: the first payout of a run finds that out before attempts are opened for others.
+    alone = [1]
 
     def some() -> Sequence[str]:
         return pay_some(
@@ -162,17 +168,18 @@ def pay(equipment: Equipment) -> str | None:
             operator=equipment.partners.operator,
             keyring=equipment.keyring,
             now=equipment.clock.now,
-            most=equipment.terms.payouts_at_once(threads=PAYERS),
+            most=alone.pop() if alone else equipment.terms.payouts_at_once(threads=PAYERS),
         )
 
     counts = _repeat(some, equipment=equipment, threads=PAYERS, most=MOST_PAYMENTS)
+    counts["hastened"] = equipment.bank_watch.hear(counts)
     counts["wallets_found"] = found
     counts.update(batches)
     return _words(counts)
 
 
 def ask_bank(equipment: Equipment) -> str | None:
-    """Ask the bank about every attempt that is due to be asked for."""
+    """Ask the bank about every attempt that is due to be asked for; once it is back, soon about all of them."""
 
     def one() -> Sequence[str]:
         outcome = ask_next(
@@ -183,7 +190,9 @@ def ask_bank(equipment: Equipment) -> str | None:
         )
         return [outcome] if outcome else []
 
-    return _words(_repeat(one, equipment=equipment, threads=ASKERS, most=MOST_QUESTIONS))
+    counts = _repeat(one, equipment=equipment, threads=ASKERS, most=MOST_QUESTIONS)
+    counts["hastened"] = equipment.bank_watch.hear(counts)
+    return _words(counts)
 
 
 def reclaim(equipment: Equipment) -> str | None:
@@ -237,6 +246,7 @@ def send_messages(equipment: Equipment) -> str | None:
             now=equipment.clock.now(),
             limit=MESSAGES_AT_ONCE,
             go_on=equipment.leads,
+            address=equipment.owners_pages,
         )
         sent += taken
         if not taken:

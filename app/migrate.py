@@ -50,6 +50,20 @@ def upgrade(settings: Settings) -> None:
         connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", (LOCK,))
 
 
+def refuse_unprepared(settings: Settings) -> None:
+    """Raise CannotStart where the district's tables are not there: another database was meant, or none was made yet."""
+    with _connect(settings.owner_url) as connection:
+        found = connection.execute(
+            "SELECT 1 FROM pg_tables WHERE schemaname = %s AND tablename = 'alembic_version'", (settings.schema,)
+        ).fetchone()
+    if found is None:
+        where = f"{settings.data_dir}" if settings.embedded else "The database of DATABASE_URL"
+        raise CannotStart(
+            f"{where} holds nothing of district {settings.district}: "
+            "name the folder `mapai up` used with --data, or prepare this one with `mapai db upgrade`."
+        )
+
+
 def create_database(owner_url: str, name: str, *, template: str | None = None) -> str:
     """Create a database on the same server, empty or a copy of ``template``; return its owner's URL."""
     clause = SQL(" TEMPLATE {}").format(Identifier(template)) if template else SQL("")

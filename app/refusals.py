@@ -52,7 +52,7 @@ class WrongRole(EdgeRefusal):
 
 
 class TooManyAttempts(EdgeRefusal):
-    """Too many wrong passwords for one login from one address."""
+    """Too many wrong passwords for one login from one address, or for all of them from it."""
 
     code = "too_many_attempts"
     kind = "forbidden"
@@ -62,6 +62,19 @@ class TooManyAttempts(EdgeRefusal):
     en = "Too many wrong passwords; try again in 15 minutes."
     remedy_zh = "忘记密码的，请联系区市场监管局的平台管理员。"
     remedy_en = "If you forgot the password, ask the bureau's administrator."
+
+
+class TooManySigningIn(EdgeRefusal):
+    """More passwords have come at once than are looked at at a time; nothing counts against anybody."""
+
+    code = "too_many_signing_in"
+    kind = "unavailable"
+    status = 503
+    retry_after_s = 3
+    zh = "现在登录的人太多，密码还没有核对。"
+    en = "Too many people are signing in just now; your password was not checked."
+    remedy_zh = "请过几秒再试一次。"
+    remedy_en = "Try again in a few seconds."
 
 
 class SecondFactorNeeded(EdgeRefusal):
@@ -97,9 +110,9 @@ class TooCrowded(EdgeRefusal):
     status = 503
     retry_after_s = 3
     zh = "现在来看的人太多，这一页一时打不开。"
-    en = "Too many people are looking just now; this page cannot be shown for the moment."
+    en = "Too many people are looking just now."
     remedy_zh = "过几秒会自动再打开。已经办好的、排好的都不受影响。"
-    remedy_en = "It opens by itself in a few seconds. Nothing that was done, and nobody's place, is affected."
+    remedy_en = "This page opens by itself in a few seconds. What was done, and everybody's place, stand."
 
 
 class KeyMissing(EdgeRefusal):

@@ -239,6 +239,7 @@ def _seed_programme(work: _Work, opens_at: datetime) -> None:
     if work.session.scalar(select(Programme.id).limit(1)) is not None:
         return
     year = opens_at.astimezone(LOCAL).year
+    accounts = {account.login: f"account:{account.id}" for account in work.session.scalars(select(Account))}
     create_programme(
         connection=work.connection,
         code=f"{work.settings.district}-{year}",
@@ -246,8 +247,8 @@ def _seed_programme(work: _Work, opens_at: datetime) -> None:
         name_en=f"E-bike trade-in subsidy {year}",
         rules=demo_rules(opens_at=opens_at),
         clock=PastClock(opens_at - PUBLISHED_BEFORE),
-        drafted_by="operator",
-        approved_by="administrator",
+        drafted_by=accounts["operator"],
+        approved_by=accounts["reviewer"],
     )
     work.connection.commit()
 

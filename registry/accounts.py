@@ -63,15 +63,22 @@ class SignIn(Base):
 
 
 class SignInAttempt(Base):
-    """One try at a password from one address, in real time; gone once the password was right, or by the clean-up."""
+    """One try at a password from one address, in real time; gone once the password was right, or by the clean-up.
+
+    ``wrong`` as soon as the password was found to be.
+    """
 
     __tablename__ = "sign_in_attempt"
-    __table_args__ = (Index("ix_sign_in_attempt_login_address", "login", "address"),)
+    __table_args__ = (
+        Index("ix_sign_in_attempt_login_address", "login", "address"),
+        Index("ix_sign_in_attempt_address_at", "address", "at"),
+    )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     login: Mapped[str] = mapped_column(String(40))
     address: Mapped[str] = mapped_column(String(45))
     at: Mapped[datetime] = mapped_column(Instant, index=True)
+    wrong: Mapped[bool] = mapped_column(Boolean, server_default="false")
 
 
 class AccountClosed(Refusal):

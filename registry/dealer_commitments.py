@@ -29,10 +29,11 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from registry import audit
 from registry.base import Base, Instant, Refusal
+from registry.code_limits import Asker
 from registry.dealer_inputs import open_mobile
 from registry.dealer_steps import DealerStepOfTwo, take_step
 from registry.dealers import DEALER, Dealer, lock_dealer
-from registry.one_time_codes import Asker, prove_phone, send_code
+from registry.one_time_codes import prove_phone, send_code
 from registry.people import mask_phone
 from registry.sealing import Keyring
 from registry.sms_gateway import SmsGateway

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ForeignKey, Identity, String, select
+from sqlalchemy import BigInteger, ColumnElement, ForeignKey, Identity, String, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from registry import audit
 from registry.base import Base, Instant, Refusal
 from registry.dealers import Dealer, lock_dealer, require_licensed
 from registry.messages import owe_message
-from registry.trade_ins import TradeIn
-
-FINISHED = ("completed", "withdrawn")
+from registry.trade_ins import OVER, TradeIn
 
 
 class TradeInHandover(Base):
@@ -105,16 +103,24 @@ def hand_over(
     return trade_ins
 
 
-def handovers_of(*, session: Session, trade_in_id: int) -> Sequence[TradeInHandover]:
-    """Return how a trade-in changed hands, oldest first."""
-    query = select(TradeInHandover).where(TradeInHandover.trade_in_id == trade_in_id)
-    return session.scalars(query.order_by(TradeInHandover.id)).all()
+def open_of(*, session: Session, dealer_id: int, limit: int) -> Sequence[TradeIn]:
+    """Return the dealer's trade-ins that are open, and so may be handed over, oldest first."""
+    return session.scalars(select(TradeIn).where(*_open(dealer_id)).order_by(TradeIn.id).limit(limit)).all()
+
+
+def count_open(*, session: Session, dealer_id: int) -> int:
+    """Return how many of the dealer's trade-ins are open."""
+    return session.scalar(select(func.count()).select_from(TradeIn).where(*_open(dealer_id))) or 0
+
+
+def _open(dealer_id: int) -> tuple[ColumnElement[bool], ...]:
+    return (TradeIn.dealer_id == dealer_id, TradeIn.state.not_in(OVER))
 
 
 def _open_ones(session: Session, dealer_id: int, references: Sequence[str] | None) -> list[TradeIn]:
     query = (
         select(TradeIn)
-        .where(TradeIn.dealer_id == dealer_id, TradeIn.state.not_in(FINISHED))
+        .where(*_open(dealer_id))
         .order_by(TradeIn.id)
         .with_for_update(key_share=True)
         .execution_options(populate_existing=True)

@@ -36,11 +36,11 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from registry.accounts import Account, SignIn
 from registry.audit import record
 from registry.base import Base, Instant, Refusal
+from registry.code_limits import OneTimeCode
 from registry.consent import answer_consent, standing_consents
 from registry.filings import FiledBike
 from registry.inputs import Inputs
 from registry.messages import Message
-from registry.one_time_codes import OneTimeCode
 from registry.owner_drafts import drop_drafts_of
 from registry.people import (
     LOCKED,
@@ -53,10 +53,10 @@ from registry.people import (
     phone_index,
 )
 from registry.plates import Plate
-from registry.proxies import OVER, Proxy
+from registry.proxies import Proxy
 from registry.retention import RETAINED, Retained
 from registry.sealing import Keyring
-from registry.trade_ins import TradeIn, TradeInPhoto
+from registry.trade_ins import OVER, TradeIn, TradeInPhoto
 from registry.transfers import Transfer
 
 SHORTEST_REASON = 4
@@ -229,11 +229,6 @@ def standing_erasure(*, session: Session, person_id: int) -> Erasure | None:
     """Return the erasure under which the person is locked, None where none stands."""
     mine = (Erasure.person_id == person_id, Erasure.decision == "carried_out", Erasure.restored_at.is_(None))
     return session.scalar(select(Erasure).where(*mine))
-
-
-def erasures_of(*, session: Session, person_id: int) -> Sequence[Erasure]:
-    """Return every request of one person, newest first."""
-    return session.scalars(select(Erasure).where(Erasure.person_id == person_id).order_by(Erasure.id.desc())).all()
 
 
 def list_erasures(*, session: Session, before: int | None = None, limit: int = 50) -> Sequence[Erasure]:

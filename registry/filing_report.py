@@ -27,13 +27,6 @@ _OPTIONS = {
 }
 
 
-class ListRow(Protocol):
-    """A row as it was typed; ``line`` is where it begins."""
-
-    @property
-    def line(self) -> int: ...
-
-
 class RowFinding(Protocol):
     """What is to be said about one cell: the findings of every kind of list have this in common."""
 

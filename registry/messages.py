@@ -40,6 +40,8 @@ from registry.people import Person, open_phone
 from registry.sealing import Keyring
 from registry.sms_gateway import SmsGateway
 
+SIGNATURE = "【码牌】"
+OWNERS_PAGES = "「我的换新」"
 TRIES = 12
 # While one run holds a message nobody else takes it; longer than a run of the largest batch can last.
 LEASE = timedelta(seconds=120)
@@ -147,8 +149,11 @@ def send_owed(
     now: datetime,
     limit: int = 100,
     go_on: Callable[[], bool] = lambda: True,
+    address: str | None = None,
 ) -> int:
     """Send up to ``limit`` messages that are due and return how many the gateway took.
+
+    What goes out is signed, and names the ``address`` of the owners' pages where the text sends its reader there.
 
     At least once, each under a number of ours that never changes, so that the gateway sends it once. A silent gateway
     is tried again after 1, 2, 4 … seconds; after twelve tries, or where the person has no phone, the message is given
@@ -164,7 +169,7 @@ def send_owed(
     def post(letter: _Letter) -> str:
         if away[0] or not go_on():
             return "later"
-        result = _post(gateway, letter)
+        result = _post(gateway, letter, address)
         away[0] = away[0] or result == "away"
         return result
 
@@ -222,11 +227,18 @@ def message_number(message: Message) -> str:
     return f"M{message.id}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
 
 
-def _post(gateway: SmsGateway, letter: _Letter) -> str:
+def as_sent(*, body: str, address: str | None) -> str:
+    """Return the text that goes out for a notice: signed once, with the pages' address behind their first mention."""
+    if address is not None:
+        body = body.replace(OWNERS_PAGES, f"{OWNERS_PAGES}（{address}）", 1)
+    return body if body.startswith(SIGNATURE) else SIGNATURE + body
+
+
+def _post(gateway: SmsGateway, letter: _Letter, address: str | None) -> str:
     if letter.phone is None:
         return "no_phone"
     try:
-        gateway.send(message_no=letter.number, phone=letter.phone, text=letter.body)
+        gateway.send(message_no=letter.number, phone=letter.phone, text=as_sent(body=letter.body, address=address))
     except PartnerSilent:
         return "silent"
     except PartnerUnavailable:

@@ -6,28 +6,30 @@ the time it takes tells a stranger who is known. The table holds no code and no 
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import Index, Integer, LargeBinary, String, delete, func, select, update
-from sqlalchemy.orm import InstrumentedAttribute, Mapped, Session, mapped_column
+from sqlalchemy import case, delete, false, select, update
+from sqlalchemy.orm import Session
 
-from registry.base import Base, Instant, PartnerSilent, PartnerUnavailable, Refusal
+from registry.base import PartnerSilent, PartnerUnavailable, Refusal
+from registry.code_limits import ASKED, SIGN_IN, Asker, OneTimeCode, require_within_limits
 from registry.people import Person, clean_mobile, open_id_number, phone_index
 from registry.sealing import Keyring
 from registry.sms_gateway import SmsGateway
 
 LIVES = timedelta(minutes=5)
+# Tries from the address that asked for the code, and as many from all others: a stranger who types nonsense for a
+# phone that is not his leaves its holder his own.
 TRIES = 5
 DIGITS = 6
 TAIL = 4
 TEXT = "【码牌】验证码 {code}，5 分钟内有效。工作人员不会向您要验证码，请勿告诉任何人。"
 DEED_TEXT = "【码牌】您正在{deed}，验证码 {code}，5 分钟内有效。工作人员不会向您要验证码，请勿告诉任何人。"
-SIGN_IN = "sign_in"
 # What a code is good for. One sent for one purpose proves nothing for another, and its message says what it is for.
 DEEDS = {
     "dealer_application": "申请成为销售商户",
@@ -37,54 +39,6 @@ DEEDS = {
     "transfer_buyer": "过户买入备案车",
     "resume": "查看您的换新",
 }
-# Codes for these are sent to a phone the request names; the others to a phone on record.
-BY_TYPED_PHONE = {SIGN_IN, "dealer_application", "dealer_password"}
-MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
-Limits = tuple[tuple[int, timedelta], ...]
-# How many codes within how long. Many owners share an address: a point's, or a mobile operator's.
-PER_PHONE: Limits = ((1, MINUTE), (5, HOUR), (10, DAY))
-PER_ADDRESS: Limits = ((60, HOUR), (300, DAY))
-PER_DEVICE: Limits = ((10, HOUR), (20, DAY))
-
-
-class OneTimeCode(Base):
-    """One code sent. ``number`` names it; ``code_index`` is the keyed hash of number and code.
-
-    ``tries`` counts the codes typed for it, written down before they are looked at. Rows are kept for a day, for the
-    limits, then forgotten.
-    """
-
-    __tablename__ = "one_time_code"
-    __table_args__ = (
-        Index("ix_one_time_code_phone", "phone_index", "created_at"),
-        Index("ix_one_time_code_address", "address", "created_at"),
-        Index("ix_one_time_code_device", "device", "created_at"),
-    )
-
-    number: Mapped[str] = mapped_column(String(32), primary_key=True)
-    purpose: Mapped[str] = mapped_column(String(20), server_default=SIGN_IN)
-    phone_index: Mapped[bytes] = mapped_column(LargeBinary)
-    code_index: Mapped[bytes] = mapped_column(LargeBinary)
-    address: Mapped[str] = mapped_column(String(45))
-    device: Mapped[str | None] = mapped_column(String(64))
-    tries: Mapped[int] = mapped_column(Integer, server_default="0")
-    created_at: Mapped[datetime] = mapped_column(Instant, index=True)
-    expires_at: Mapped[datetime] = mapped_column(Instant)
-    used_at: Mapped[datetime | None] = mapped_column(Instant)
-
-
-class CodesTooOften(Refusal):
-    """Too many codes were asked for by this phone, address or device. It does not say which of the three.
-
-    ``field`` is the phone where the request named one; a code for a known person's phone has no such field.
-    """
-
-    code = "codes_too_often"
-    kind = "too_often"
-    zh = "验证码要得太频繁了。"
-    en = "Too many codes were asked for."
-    remedy_zh = "请过 {minutes} 分钟再试；已经收到这一步验证码的，5 分钟内都能用。"
-    remedy_en = "Try again in {wait_en}; a code you already have for this step works for 5 minutes."
 
 
 class CodeWrong(Refusal):
@@ -131,14 +85,6 @@ class IdTailWrong(Refusal):
     default_field = "id_tail"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asker:
-    """Who asks for a code: the network address, and the device by a random name it gave itself, where it has one."""
-
-    address: str
-    device: str | None
-
-
 def send_code(
     *,
     session: Session,
@@ -159,6 +105,59 @@ def send_code(
     Raises MobileInvalid, CodesTooOften and, where nothing was sent and nothing counts, PartnerUnavailable. A silent
     gateway is taken as having sent it: who gets no message asks again after a minute.
     """
+    send = write_code(
+        session=session,
+        keyring=keyring,
+        gateway=gateway,
+        phone=phone,
+        asker=asker,
+        now=now,
+        purpose=purpose,
+        about=about,
+        deed=deed,
+    )
+    try:
+        send()
+    except PartnerUnavailable:
+        session.execute(delete(OneTimeCode).where(OneTimeCode.number == send.number))
+        session.commit()
+        raise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeToSend:
+    """A code that stands written down and is still to be sent: call it, once. Touches no database.
+
+    Raises PartnerUnavailable where nothing was sent; a silent gateway is taken as having sent it.
+    """
+
+    number: str
+    phone: str
+    text: str = field(repr=False)
+    gateway: SmsGateway
+
+    def __call__(self) -> None:
+        """Send it."""
+        with contextlib.suppress(PartnerSilent):
+            self.gateway.send(message_no=f"C-{self.number}", phone=self.phone, text=self.text)
+
+
+def write_code(
+    *,
+    session: Session,
+    keyring: Keyring,
+    gateway: SmsGateway,
+    phone: str,
+    asker: Asker,
+    now: datetime,
+    purpose: str,
+    about: str = "",
+    deed: str | None = None,
+) -> CodeToSend:
+    """Write a fresh code down as ``send_code`` does, and return the sending of it to the caller. COMMITS.
+
+    Raises MobileInvalid and CodesTooOften.
+    """
     cleaned = clean_mobile(phone)
     number, code = secrets.token_hex(16), f"{secrets.randbelow(10**DIGITS):0{DIGITS}d}"
     row = OneTimeCode(
@@ -171,28 +170,22 @@ def send_code(
         created_at=now,
         expires_at=now + LIVES,
     )
-    _require_within_limits(session=session, row=row, now=now)
+    require_within_limits(session=session, row=row, now=now)
     session.add(row)
     session.commit()
     text = TEXT.format(code=code) if purpose == SIGN_IN else DEED_TEXT.format(deed=deed or DEEDS[purpose], code=code)
-    try:
-        gateway.send(message_no=f"C-{number}", phone=cleaned, text=text)
-    except PartnerSilent:
-        return
-    except PartnerUnavailable:
-        session.execute(delete(OneTimeCode).where(OneTimeCode.number == number))
-        session.commit()
-        raise
+    return CodeToSend(number=number, phone=cleaned, text=text, gateway=gateway)
 
 
-def count_unsent(*, session: Session, keyring: Keyring, asker: Asker, now: datetime, purpose: str, about: str) -> None:
-    """Count asking for a code about something that is not there, as if one had been sent. COMMITS.
+def count_asking(*, session: Session, keyring: Keyring, asker: Asker, now: datetime, purpose: str, about: str) -> None:
+    """Count asking for a code about something, whether or not it is there. COMMITS.
 
-    Whoever asks twice meets the same limits either way. Raises CodesTooOften.
+    The limits of a phone hold for ``about``, so whoever asks twice learns nothing by them. For purposes in ``ASKED``,
+    before ``write_code``. Raises CodesTooOften.
     """
     row = OneTimeCode(
         number=secrets.token_hex(16),
-        purpose=purpose,
+        purpose=ASKED[purpose],
         phone_index=keyring.index(about, field="no_phone"),
         code_index=secrets.token_bytes(32),
         address=asker.address[:45],
@@ -200,22 +193,32 @@ def count_unsent(*, session: Session, keyring: Keyring, asker: Asker, now: datet
         created_at=now,
         expires_at=now + LIVES,
     )
-    _require_within_limits(session=session, row=row, now=now)
+    require_within_limits(session=session, row=row, now=now)
     session.add(row)
     session.commit()
 
 
 def who_holds(
-    *, session: Session, keyring: Keyring, phone: str, code: str, id_tail: str | None, now: datetime
+    *,
+    session: Session,
+    keyring: Keyring,
+    phone: str,
+    code: str,
+    id_tail: str | None,
+    now: datetime,
+    address: str | None = None,
 ) -> Person:
     """Return the person who proved with ``code`` to hold the phone and uses the code up; ``now`` is real.
+
+    ``address`` is where the code was typed, None where that does not count: then the five tries are one for all.
 
     COMMITS the try before it looks at the code; that the code is used is the caller's to commit. Where several people
     are filed with the phone, ``id_tail`` (the last 4 characters of the ID number) tells which; it counts against the
     same five tries. Raises MobileInvalid, CodeWrong, PhoneNotFiled, IdTailNeeded and IdTailWrong.
     """
     index = phone_index(keyring=keyring, phone=clean_mobile(phone))
-    number = _right_code(session=session, keyring=keyring, index=index, purpose=SIGN_IN, code=code, now=now)
+    try_at = _Try(index=index, purpose=SIGN_IN, about="", address=address)
+    number = _right_code(session=session, keyring=keyring, at=try_at, code=code, now=now)
     people = session.scalars(select(Person).where(Person.phone_index == index).order_by(Person.id)).all()
     person = _chosen(keyring, people, id_tail)
     _use(session=session, number=number, now=now)
@@ -223,27 +226,42 @@ def who_holds(
 
 
 def prove_phone(
-    *, session: Session, keyring: Keyring, phone: str, purpose: str, code: str, now: datetime, about: str = ""
+    *,
+    session: Session,
+    keyring: Keyring,
+    phone: str,
+    purpose: str,
+    code: str,
+    now: datetime,
+    about: str = "",
+    address: str | None = None,
 ) -> str:
     """Return the number of the code that proved for ``purpose`` that somebody holds the phone, and use it up.
 
-    ``about`` is what the code was sent for, as ``send_code`` was told it; ``now`` is real. COMMITS the try before it
-    looks at the code; that the code is used is the caller's to commit.
+    ``about`` is what the code was sent for, as ``send_code`` was told it; ``now`` is real; ``address`` as in
+    ``who_holds``. COMMITS the try before it looks at the code; that the code is used is the caller's to commit.
     Raises MobileInvalid and CodeWrong.
     """
     index = phone_index(keyring=keyring, phone=clean_mobile(phone))
-    number = _right_code(
-        session=session, keyring=keyring, index=index, purpose=purpose, code=code, now=now, about=about
-    )
+    try_at = _Try(index=index, purpose=purpose, about=about, address=address)
+    number = _right_code(session=session, keyring=keyring, at=try_at, code=code, now=now)
     _use(session=session, number=number, now=now)
     return number
 
 
-def _right_code(
-    *, session: Session, keyring: Keyring, index: bytes, purpose: str, code: str, now: datetime, about: str = ""
-) -> str:
-    number, code_index = _count_try(session=session, index=index, purpose=purpose, now=now)
-    if not hmac.compare_digest(code_index, _code_index(keyring, number, code.strip(), about)):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Try:
+    """Which code somebody tries, and from where."""
+
+    index: bytes
+    purpose: str
+    about: str
+    address: str | None
+
+
+def _right_code(*, session: Session, keyring: Keyring, at: _Try, code: str, now: datetime) -> str:
+    number, code_index = _count_try(session=session, at=at, now=now)
+    if not hmac.compare_digest(code_index, _code_index(keyring, number, code.strip(), at.about)):
         raise CodeWrong
     return number
 
@@ -254,24 +272,28 @@ def _use(*, session: Session, number: str, now: datetime) -> None:
         raise CodeWrong  # another request used it in this very moment
 
 
-def _count_try(*, session: Session, index: bytes, purpose: str, now: datetime) -> tuple[str, bytes]:
+def _count_try(*, session: Session, at: _Try, now: datetime) -> tuple[str, bytes]:
     """Count a try at the code last sent to this phone; return its number and index. Commits; raises CodeWrong."""
     newest = (
         select(OneTimeCode.number)
-        .where(OneTimeCode.phone_index == index, OneTimeCode.purpose == purpose)
+        .where(OneTimeCode.phone_index == at.index, OneTimeCode.purpose == at.purpose)
         .order_by(OneTimeCode.created_at.desc(), OneTimeCode.number)
         .limit(1)
         .scalar_subquery()
     )
+    elsewhere = false() if at.address is None else OneTimeCode.address != at.address[:45]
     tried = (
         update(OneTimeCode)
         .where(
             OneTimeCode.number == newest,
             OneTimeCode.expires_at > now,
             OneTimeCode.used_at.is_(None),
-            OneTimeCode.tries < TRIES,
+            case((elsewhere, OneTimeCode.tries_elsewhere), else_=OneTimeCode.tries) < TRIES,
         )
-        .values(tries=OneTimeCode.tries + 1)
+        .values(
+            tries=OneTimeCode.tries + case((elsewhere, 0), else_=1),
+            tries_elsewhere=OneTimeCode.tries_elsewhere + case((elsewhere, 1), else_=0),
+        )
         .returning(OneTimeCode.number, OneTimeCode.code_index)
     )
     row = session.execute(tried).one_or_none()
@@ -293,39 +315,6 @@ def _chosen(keyring: Keyring, people: Sequence[Person], id_tail: str | None) -> 
     if len(fitting) != 1:
         raise IdTailWrong
     return fitting[0]
-
-
-def _require_within_limits(*, session: Session, row: OneTimeCode, now: datetime) -> None:
-    """Let one request at a time count for a phone, address or device; raises CodesTooOften."""
-    limited: list[tuple[InstrumentedAttribute[Any], bytes | str, Limits]] = [
-        (OneTimeCode.phone_index, row.phone_index, PER_PHONE),
-        (OneTimeCode.address, row.address, PER_ADDRESS),
-    ]
-    if row.device is not None:
-        limited.append((OneTimeCode.device, row.device, PER_DEVICE))
-    # Always in this order, phones before addresses before devices, so that two requests never wait for each other.
-    for column, value, _ in limited:
-        name = value.hex() if isinstance(value, bytes) else value
-        key = func.hashtextextended(func.concat("one_time_code:", func.current_schema(), f":{column.key}:{name}"), 0)
-        session.execute(select(func.pg_advisory_xact_lock(key)))
-    for column, value, limits in limited:
-        for most, within in limits:
-            times = session.scalars(
-                select(OneTimeCode.created_at)
-                .where(column == value, OneTimeCode.created_at > now - within)
-                .order_by(OneTimeCode.created_at.desc())
-                .limit(most)
-            ).all()
-            if len(times) == most:
-                wait = times[-1] + within - now
-                session.rollback()
-                minutes = -(-wait // MINUTE)
-                raise CodesTooOften(
-                    field="phone" if row.purpose in BY_TYPED_PHONE else None,
-                    minutes=minutes,
-                    wait_en="1 minute" if minutes == 1 else f"{minutes} minutes",
-                    retry_after_s=-(-wait // timedelta(seconds=1)),
-                )
 
 
 def _code_index(keyring: Keyring, number: str, code: str, about: str) -> bytes:

@@ -18,6 +18,7 @@ from registry.filings import FiledBike, clean_plate, get_filed_bike
 from registry.inputs import Inputs
 from registry.messages import owe_message
 from registry.name_variants import NameMatch, match_names
+from registry.outlook import NoSubsidy, SubsidyOutlook
 from registry.people import (
     Person,
     clean_id_number,
@@ -142,12 +143,14 @@ def open_trade_in(
     actor: str,
     now: datetime,
     most_overdue: int = MOST_OVERDUE,
+    outlook: SubsidyOutlook | None = None,
 ) -> TradeIn:
     """Open a trade-in and ask the police; commits before asking and leaves the last transaction to the caller.
 
     Returns it ``old_bike_verified``, or still ``opened`` where the police could not be asked (``verify_old_bike`` asks
     again). Opening again at the same point before the police agreed continues the first. Texts may be as typed. A
-    point with more than ``most_overdue`` old bikes whose destruction is overdue opens none.
+    point with more than ``most_overdue`` old bikes whose destruction is overdue opens none. ``outlook`` lets the owner
+    be told at once where no subsidy will come; without one nothing is said of it.
 
     Raises the refusals of the cleaning functions, PointNotLicensed, TooManyOverdue, FilingNotFound, NotThisOwner,
     TradedInEarlier, PersonLocked, AlreadyOpened and the subclasses of PoliceDisagree.
@@ -177,6 +180,7 @@ def open_trade_in(
             reach=EVERYBODYS,
             actor=actor,
             now=now,
+            outlook=outlook,
         )
     except PartnerUnavailable:
         return trade_in
@@ -192,10 +196,12 @@ def verify_old_bike(
     reach: Reach,
     actor: str,
     now: datetime,
+    outlook: SubsidyOutlook | None = None,
 ) -> TradeIn:
     """Ask the police about the old bike and freeze what they say; → ``old_bike_verified``.
 
-    No transaction is open while the police are asked; the last one is left to the caller. Raises TradeInNotFound,
+    The owner is told by text, where no subsidy will come (``outlook``) with the reason and whatever consent stands. No
+    transaction is open while the police are asked; the last one is left to the caller. Raises TradeInNotFound,
     StepNotAllowed, PartnerUnavailable, and a subclass of PoliceDisagree (kept on the trade-in, committed).
     """
     trade_in = lock_trade_in(session=session, reference=reference, reach=reach)
@@ -217,15 +223,11 @@ def verify_old_bike(
         raise refusal
     police_name = match_names(record.owner_name, open_name(person=owner, keyring=keyring))
     _freeze(trade_in=trade_in, record=record, police_name=police_name, now=now)
-    _note(session, actor, "trade_in.verified", trade_in, {})
-    owe_message(
-        session=session,
-        person_id=trade_in.owner_id,
-        dedupe_key=f"verified:{reference}",
-        kind="step",
-        body=f"您的旧车（{bike.plate_no}）已登记置换，查询号 {reference}。请把旧车交给代办点；交旧车以前可以撤回。"
-        "补贴名额不预留，新号牌发下来才排上队。",
-    )
+    # What has changed is written down below, as long as nothing of it has gone to the database.
+    with session.no_autoflush:
+        no_subsidy = outlook(session=session, trade_in=trade_in) if outlook is not None else None
+    _note(session, actor, "trade_in.verified", trade_in, {"no_subsidy": no_subsidy.code} if no_subsidy else {})
+    _tell_verified(session, trade_in, bike, no_subsidy)
     session.flush()
     return trade_in
 
@@ -246,6 +248,24 @@ def withdraw(*, session: Session, reference: str, reach: Reach, actor: str, now:
     )
     session.flush()
     return trade_in
+
+
+def _tell_verified(session: Session, trade_in: TradeIn, bike: FiledBike, no_subsidy: NoSubsidy | None) -> None:
+    """Tell the owner what comes next. That no subsidy will come is no mere news of a step: it reaches everybody."""
+    registered = f"您的旧车（{bike.plate_no}）已登记置换，查询号 {trade_in.reference}。"
+    if no_subsidy is not None:
+        body = (
+            f"{registered}请注意，这辆车领不了补贴：{no_subsidy.zh}不想换的，交旧车以前可以到代办点撤回，什么都不会少。"
+        )
+    else:
+        body = f"{registered}请把旧车交给代办点；交旧车以前可以撤回。补贴名额不预留，新号牌发下来才排上队。"
+    owe_message(
+        session=session,
+        person_id=trade_in.owner_id,
+        dedupe_key=f"verified:{trade_in.reference}",
+        kind="decision" if no_subsidy else "step",
+        body=body,
+    )
 
 
 def _require_owner(*, session: Session, keyring: Keyring, bike: FiledBike, id_no: str, name: str) -> None:

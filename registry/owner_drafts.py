@@ -164,9 +164,13 @@ def draft_images(*, session: Session, draft: Draft) -> list[bytes]:
     return list(session.scalars(query))
 
 
-def drop_draft(*, session: Session, trade_in_id: int, kind: str) -> None:
-    """Forget the form: it was sent. The transaction is left to the caller."""
-    session.execute(delete(OwnerDraft).where(OwnerDraft.trade_in_id == trade_in_id, OwnerDraft.kind == kind))
+def drop_draft(*, session: Session, trade_in_id: int, kind: str, key: str) -> None:
+    """Forget the form as it was sent under this key; what was typed since, on another phone, stays.
+
+    The transaction is left to the caller.
+    """
+    sent = (OwnerDraft.trade_in_id == trade_in_id, OwnerDraft.kind == kind, OwnerDraft.key == key)
+    session.execute(delete(OwnerDraft).where(*sent))
 
 
 def drop_drafts_of(*, session: Session, owner_id: int) -> int:

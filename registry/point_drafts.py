@@ -64,7 +64,7 @@ def keep_draft(
         return False
     kept = {name: typed[name][:LONGEST] for name in fields if typed.get(name)}
     if not kept:
-        drop_drafts(session=session, trade_in_id=trade_in.id)
+        drop_draft(session=session, trade_in_id=trade_in.id, step=step, sent_at=now)
         return True
     values = {"typed": kept, "saved_by": actor, "saved_at": now}
     row = insert(PointDraft).values(trade_in_id=trade_in.id, step=step, **values)
@@ -80,9 +80,14 @@ def read_draft(*, session: Session, trade_in_id: int, step: str, now: datetime) 
     return Kept(typed=draft.typed, saved_at=draft.saved_at)
 
 
-def drop_drafts(*, session: Session, trade_in_id: int) -> None:
-    """Forget what was typed for a trade-in; after a step was taken it is in the trade-in itself."""
-    session.execute(delete(PointDraft).where(PointDraft.trade_in_id == trade_in_id))
+def drop_draft(*, session: Session, trade_in_id: int, step: str, sent_at: datetime) -> None:
+    """Forget what had been typed into a step when it was sent; after the step it is in the trade-in itself.
+
+    What was typed since, and what was typed into another step, on another tablet, stays. ``sent_at`` is a business
+    instant. The transaction is left to the caller.
+    """
+    mine = (PointDraft.trade_in_id == trade_in_id, PointDraft.step == step, PointDraft.saved_at <= sent_at)
+    session.execute(delete(PointDraft).where(*mine))
 
 
 def forget_point_drafts(*, session: Session, now: datetime) -> int:

@@ -16,9 +16,8 @@ from sqlalchemy.orm import Session
 from registry.base import Refusal
 from registry.dealer_hours import OpeningHoursInvalid, Span, read_hours
 from registry.dealers import LOCAL, Dealer, local_day
-from registry.trade_ins import TradeIn
+from registry.trade_ins import OVER, TradeIn
 
-_OVER = ("completed", "withdrawn")
 _POINT_NO = re.compile(r"[0-9A-Za-z-]{1,8}", re.ASCII)
 
 
@@ -113,7 +112,7 @@ def _under_way(session: Session, now: datetime, *, dealer_id: int | None = None)
     midnight = datetime.combine(local_day(now), time(), tzinfo=LOCAL)
     query = (
         select(TradeIn.dealer_id, func.count())
-        .where(TradeIn.opened_at >= midnight, TradeIn.opened_at <= now, TradeIn.state.not_in(_OVER))
+        .where(TradeIn.opened_at >= midnight, TradeIn.opened_at <= now, TradeIn.state.not_in(OVER))
         .group_by(TradeIn.dealer_id)
     )
     if dealer_id is not None:

@@ -27,10 +27,9 @@ from registry.people import (
     open_name,
 )
 from registry.sealing import Keyring
-from registry.trade_ins import Reach, TradeIn, lock_trade_in
+from registry.trade_ins import OVER, Reach, TradeIn, lock_trade_in
 
 RELATIONS = ("spouse", "parent", "child", "sibling", "other_relative", "point")
-OVER = ("completed", "withdrawn")
 
 
 class Proxy(Base):

@@ -6,6 +6,7 @@ import hashlib
 import re
 from datetime import datetime
 from io import BytesIO
+from typing import Any
 
 from PIL import Image
 from sqlalchemy import select
@@ -18,6 +19,7 @@ from registry.codes import clean_paper_number
 from registry.filings import FILED_BIKE, FiledBike
 from registry.inputs import Inputs
 from registry.messages import owe_message
+from registry.outlook import NoSubsidy, OwnerNotTold, SubsidyOutlook
 from registry.trade_ins import PHOTO_KINDS, TRADE_IN, Reach, TradeIn, TradeInPhoto, lock_trade_in, photo_kinds
 from registry.uniqueness import refusing_duplicates
 
@@ -82,13 +84,13 @@ class FrameNumberDiffers(Refusal):
 
 
 class BikeIncomplete(Refusal):
-    """Frame, motor and battery all have to be there; a burnt-out wreck does not count."""
+    """Frame, motor and battery all have to be there, and said to be; a burnt-out wreck does not count."""
 
     code = "bike_incomplete"
-    zh = "旧车不完整，不能收。"
-    en = "The old bike is not complete and cannot be taken."
-    remedy_zh = "车架、电机、电池都要在；请补齐后再来。"
-    remedy_en = "Frame, motor and battery have to be there; bring what is missing."
+    zh = "还没有确认旧车是完整的。"
+    en = "The old bike has not been confirmed as complete."
+    remedy_zh = "车架、电机、电池都在的，请勾选确认；缺了的不能收，请车主补齐后再来。"
+    remedy_en = "Confirm it where frame, motor and battery are all there; without one of them the bike cannot be taken."
     default_field = "complete"
 
 
@@ -151,17 +153,23 @@ def receive_old_bike(
     recycling_certificate_no: str,
     frame_no: str,
     complete: bool,
+    owner_knows: bool = False,
+    outlook: SubsidyOutlook | None = None,
     actor: str,
     now: datetime,
 ) -> TradeIn:
     """Take the old bike in; → ``old_bike_received``. The transaction is left to the caller. Texts may be as typed.
 
-    Raises TradeInNotFound, StepNotAllowed, CodeInvalid, PhotosMissing, FrameNumberDiffers, BikeIncomplete and
-    RecyclingCertificateUsed; several at once where several are wrong.
+    ``owner_knows``: the point has told the owner that no subsidy will come. It is asked for where ``outlook`` says so,
+    and both are kept in the audit.
+
+    Raises TradeInNotFound, StepNotAllowed, CodeInvalid, PhotosMissing, FrameNumberDiffers, BikeIncomplete, OwnerNotTold
+    and RecyclingCertificateUsed; several at once where several are wrong.
     """
     trade_in = lock_trade_in(session=session, reference=reference, reach=reach)
     following = TRADE_IN.after(state=trade_in.state, step="receive")
     bike = session.get_one(FiledBike, trade_in.filed_bike_id, with_for_update=True)
+    no_subsidy = outlook(session=session, trade_in=trade_in) if outlook is not None else None
     certificate_no = _check_receipt(
         session=session,
         trade_in=trade_in,
@@ -169,13 +177,17 @@ def receive_old_bike(
         recycling_certificate_no=recycling_certificate_no,
         frame_no=frame_no,
         complete=complete,
+        no_subsidy=no_subsidy,
+        owner_knows=owner_knows,
     )
     with refusing_duplicates(session, {"uq_trade_in_recycling_certificate_no": RecyclingCertificateUsed()}):
         trade_in.recycling_certificate_no = certificate_no
     trade_in.state = following
     trade_in.received_at = now
     bike.state = FILED_BIKE.after(state=bike.state, step="receive")
-    detail = {**audit.changes_of(trade_in, "state"), "recycling_certificate_no": certificate_no}
+    detail: dict[str, Any] = {**audit.changes_of(trade_in, "state"), "recycling_certificate_no": certificate_no}
+    if no_subsidy is not None:
+        detail |= {"no_subsidy": no_subsidy.code, "owner_knows": owner_knows}
     audit.record(
         session=session, actor=actor, action="trade_in.received", subject=f"trade_in:{reference}", detail=detail
     )
@@ -204,6 +216,8 @@ def _check_receipt(
     recycling_certificate_no: str,
     frame_no: str,
     complete: bool,
+    no_subsidy: NoSubsidy | None,
+    owner_knows: bool,
 ) -> str:
     inputs = Inputs()
     certificate_no = inputs.take("recycling_certificate_no", clean_paper_number, recycling_certificate_no)
@@ -216,6 +230,8 @@ def _check_receipt(
         inputs.refuse(FrameNumberDiffers())
     if not complete:
         inputs.refuse(BikeIncomplete())
+    if no_subsidy is not None and not owner_knows:
+        inputs.refuse(OwnerNotTold(why_zh=no_subsidy.zh, why_en=no_subsidy.en))
     inputs.check()
     return certificate_no
 

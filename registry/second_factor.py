@@ -60,6 +60,9 @@ class SecondFactor(Base):
     confirmed_at: Mapped[datetime | None] = mapped_column(Instant)
 
 
+CONFIRMED = SecondFactor.confirmed_at.is_not(None)
+
+
 class RecoveryCode(Base):
     """One code that stands in for the authenticator, once."""
 
@@ -137,8 +140,17 @@ class SecondFactorTooOften(Refusal):
 
 def has_second_factor(*, session: Session, account_id: int) -> bool:
     """Say whether the account has a confirmed authenticator."""
-    found = select(SecondFactor.id).where(SecondFactor.account_id == account_id, SecondFactor.confirmed_at.is_not(None))
-    return session.scalar(found) is not None
+    return confirmed_factor(session=session, account_id=account_id) is not None
+
+
+def confirmed_factor(*, session: Session, account_id: int) -> SecondFactor | None:
+    """Return the account's confirmed authenticator, None where it has none."""
+    return session.scalar(select(SecondFactor).where(SecondFactor.account_id == account_id, CONFIRMED))
+
+
+def secured_accounts(*, session: Session) -> set[int]:
+    """Return the ids of the accounts that have a confirmed authenticator."""
+    return set(session.scalars(select(SecondFactor.account_id).where(CONFIRMED)))
 
 
 def begin_second_factor(*, session: Session, keyring: Keyring, account_id: int) -> str:

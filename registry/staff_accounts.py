@@ -1,6 +1,8 @@
 """Accounts of the bureau's staff: added, given another role, disabled, given another password.
 
 Whatever is changed ends the account's sign-ins at once: nobody goes on as what he no longer is. Nobody changes his own.
+One administrator alone disables; what gives powers goes through two persons (registry/staff_requests.py), and only the
+command on the server adds an account without.
 """
 
 from __future__ import annotations
@@ -76,8 +78,8 @@ class NotYourself(Refusal):
     kind = "forbidden"
     zh = "自己的账号要由另一位管理员来改。"
     en = "Your own account is changed by another administrator."
-    remedy_zh = "请另一位管理员办；只有一位管理员的，先加一位。"
-    remedy_en = "Ask another administrator; if you are the only one, add another first."
+    remedy_zh = "请另一位管理员提出；只有一位管理员的，先加一位。"
+    remedy_en = "Another administrator asks for it; if you are the only one, have another added first."
 
 
 class StaffUnchanged(Refusal):
@@ -110,11 +112,7 @@ def add_staff(*, session: Session, login: str, display_name: str, role: str, pas
 
     Raises StaffLoginInvalid, StaffNameInvalid and StaffRoleInvalid, together, and LoginTaken.
     """
-    inputs = Inputs()
-    login = inputs.take("login", _login, login)
-    display_name = inputs.take("display_name", _name, display_name)
-    role = inputs.take("role", _role, role)
-    inputs.check()
+    login, display_name, role = check_staff(login=login, display_name=display_name, role=role, inputs=Inputs())
     account = Account(login=login, password_hash=password_hash, display_name=display_name, role=role)
     with refusing_duplicates(session, {"uq_account_login": LoginTaken(login=login)}):
         session.add(account)
@@ -122,12 +120,28 @@ def add_staff(*, session: Session, login: str, display_name: str, role: str, pas
     return account
 
 
+def check_staff(*, login: str, display_name: str, role: str, inputs: Inputs) -> tuple[str, str, str]:
+    """Return login, name and role of an account to be added, cleaned; raises what is wrong with them, together."""
+    login = inputs.take("login", _login, login)
+    display_name = inputs.take("display_name", _name, display_name)
+    role = inputs.take("role", check_role, role)
+    inputs.check()
+    return login, display_name, role
+
+
+def check_role(typed: str) -> str:
+    """Return a role of staff; raises StaffRoleInvalid."""
+    if typed not in STAFF_ROLES:
+        raise StaffRoleInvalid
+    return typed
+
+
 def change_role(*, session: Session, account_id: int, role: str, actor: str) -> Account:
     """Give an account another role and end its sign-ins. The transaction is left to the caller.
 
     Raises StaffRoleInvalid, StaffNotFound, NotYourself and StaffUnchanged.
     """
-    _role(role)
+    check_role(role)
     account = lock_staff(session=session, account_id=account_id, actor=actor)
     if account.role == role:
         raise StaffUnchanged
@@ -243,12 +257,6 @@ def _name(typed: str) -> str:
     if not 0 < len(name) <= LONGEST_NAME:
         raise StaffNameInvalid
     return name
-
-
-def _role(typed: str) -> str:
-    if typed not in STAFF_ROLES:
-        raise StaffRoleInvalid
-    return typed
 
 
 def _note(session: Session, actor: str, action: str, account: Account, detail: dict[str, object]) -> None:

@@ -63,6 +63,8 @@ WAITS_FOR = {
     "completed": "nobody",
     "withdrawn": "nobody",
 }
+# In these nothing more happens to it.
+OVER = ("completed", "withdrawn")
 PHOTO_KINDS = ("frame_no", "plate", "whole")
 
 

@@ -7,16 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Integer, delete, func, select
 from sqlalchemy.orm import Session
 
 from registry import audit
 from registry.base import Refusal
 from registry.dealer_rules import EnrolmentRules
-from registry.dealer_training import TrainingQuestion, TrainingVersion
+from registry.dealer_training import TrainingAttempt, TrainingQuestion, TrainingVersion
 
 LEAST_CHARACTERS = 100
-LEAST_OPTIONS = 2
+LONGEST_TITLE, LONGEST_QUESTION, LONGEST_OPTION = 60, 200, 120
+LEAST_OPTIONS, MOST_OPTIONS = 2, 8
+MOST_QUESTIONS = 200
+LARGEST_VERSION = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +80,25 @@ def list_training(*, session: Session) -> Sequence[TrainingVersion]:
     return session.scalars(select(TrainingVersion).order_by(TrainingVersion.version.desc())).all()
 
 
+def get_training(*, session: Session, version: int) -> TrainingVersion:
+    """Return a version, in force or not; raises TrainingNotFound."""
+    found = session.get(TrainingVersion, version, populate_existing=True) if version <= LARGEST_VERSION else None
+    if found is None:
+        raise TrainingNotFound(version=version)
+    return found
+
+
+def results_of(*, session: Session) -> dict[int, tuple[int, int]]:
+    """Return by version how many tests were handed in and how many of them were passed; imported results apart."""
+    passed = func.sum(TrainingAttempt.passed.cast(Integer))
+    query = (
+        select(TrainingAttempt.version, func.count(), passed)
+        .where(TrainingAttempt.submitted_at.is_not(None), func.jsonb_array_length(TrainingAttempt.question_ids) > 0)
+        .group_by(TrainingAttempt.version)
+    )
+    return {version: (handed_in, well) for version, handed_in, well in session.execute(query)}
+
+
 def questions_of(*, session: Session, version: int) -> Sequence[TrainingQuestion]:
     """Return the bank of a version in the order in which it was written, with the right answers: for staff alone."""
     return session.scalars(
@@ -92,7 +114,7 @@ def add_training(
     Raises TrainingDraftInvalid.
     """
     _lock(session)
-    _require_sound(material, rules=rules, now=now)
+    check_material(material=material, rules=rules, now=now)
     last = session.scalar(select(func.max(TrainingVersion.version))) or 0
     version = TrainingVersion(
         version=last + 1, title=material.title, text_zh=_text(material), effective_at=material.effective_at
@@ -112,12 +134,8 @@ def change_training(
     Raises TrainingNotFound, TrainingInForce and TrainingDraftInvalid.
     """
     _lock(session)
-    stands = session.get(TrainingVersion, version, populate_existing=True)
-    if stands is None:
-        raise TrainingNotFound(version=version)
-    if stands.effective_at <= now:
-        raise TrainingInForce(version=version)
-    _require_sound(material, rules=rules, now=now)
+    stands = require_open(session=session, version=version, now=now)
+    check_material(material=material, rules=rules, now=now)
     old = _told(stands, len(questions_of(session=session, version=version)))
     stands.title, stands.text_zh, stands.effective_at = material.title, _text(material), material.effective_at
     session.execute(delete(TrainingQuestion).where(TrainingQuestion.version == version))
@@ -127,13 +145,22 @@ def change_training(
     return stands
 
 
+def require_open(*, session: Session, version: int, now: datetime) -> TrainingVersion:
+    """Return a version that may still be changed; raises TrainingNotFound and TrainingInForce."""
+    stands = get_training(session=session, version=version)
+    if stands.effective_at <= now:
+        raise TrainingInForce(version=version)
+    return stands
+
+
 def _lock(session: Session) -> None:
     """Two people adding at once get two numbers."""
     name = func.concat("training_version:", func.current_schema())
     session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
 
 
-def _require_sound(material: Material, *, rules: EnrolmentRules, now: datetime) -> None:
+def check_material(*, material: Material, rules: EnrolmentRules, now: datetime) -> None:
+    """Say whether the material could be kept as it is; raises TrainingDraftInvalid, naming the field."""
     if len(_text(material)) < LEAST_CHARACTERS:
         raise TrainingDraftInvalid(field="paragraphs", why_zh="正文太短", why_en="its text is too short")
     if material.effective_at <= now:

@@ -11,13 +11,14 @@ from sqlalchemy.orm import Session
 
 from registry import audit
 from registry.base import Refusal
+from registry.code_limits import Asker
 from registry.codes import new_message_no
 from registry.filing_earlier import require_not_traded_in_earlier
 from registry.filing_history import FilingChange
 from registry.filings import FiledBike, clean_plate, get_filed_bike
 from registry.inputs import Inputs
 from registry.messages import owe_message
-from registry.one_time_codes import DEEDS, Asker, prove_phone, send_code
+from registry.one_time_codes import DEEDS, prove_phone, send_code
 from registry.opening import NotThisOwner
 from registry.people import (
     Person,

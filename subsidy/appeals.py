@@ -233,7 +233,8 @@ def reject_appeal(*, session: Session, reference: str, answer: str, actor: str, 
         session,
         appeal,
         "rejected",
-        f"您的申诉 {reference} 已答复：原决定不变。理由请登录「我的换新」查看；有异议的，可以依法申请行政复议。",
+        f"您的申诉 {reference} 已答复：原决定不变。理由请到「我的换新」查看，或到代办点问；"
+        "有异议的，可以依法申请行政复议。",
     )
     return appeal
 

@@ -161,6 +161,7 @@ def _claim_row(
             fault=decision.fault,
             expires_at=decision.expires_at,
             just_completed=True,
+            reference=row.reference,
         ),
     }
 

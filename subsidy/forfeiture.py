@@ -49,10 +49,6 @@ class Term:
 
     after: timedelta
 
-    def reminder_due(self, since: datetime, number: int) -> datetime:
-        """Return when reminder ``number`` (from 1) falls due for who waits since then."""
-        return since + max(timedelta(), self.after - REMIND_BEFORE[number - 1])
-
 
 def remind_owners(*, session: Session, term: Term, now: datetime) -> int:
     """Owe a reminder to every owner whose next one is due, and return how many. Of several due, the last is told.
@@ -111,12 +107,6 @@ def forfeit_due(*, connection: Connection[Any], clock: BusinessClock, term: Term
     return forfeited
 
 
-def ends_at(*, payout: Payout, term: Term, now: datetime) -> datetime:
-    """Return when an award that waits for a wallet is forfeited at the earliest."""
-    since = payout.awaiting_since or payout.owed_since
-    return max(since + term.after, now + LAST_NOTICE if payout.reminders < len(REMIND_BEFORE) else now)
-
-
 def _remind(session: Session, payout: Payout, reference: str, *, number: int, term: Term, now: datetime) -> None:
     since = payout.awaiting_since or payout.owed_since
     last = max(since + term.after, now + LAST_NOTICE).astimezone(SHANGHAI)
@@ -125,7 +115,7 @@ def _remind(session: Session, payout: Payout, reference: str, *, number: int, te
         person_id=payout.person_id,
         dedupe_key=f"payout:{payout.id}:remind:{int(since.timestamp())}:{number}",
         body=f"您的置换补贴 {yuan(payout.amount_fen)}还没有收款钱包，请在 {last:%Y-%m-%d %H:%M} 前到「我的换新」填写"
-        f"您本人的数字人民币钱包；过期未填，补贴会让给排在后面的人。查询号 {reference}。",
+        f"您本人的数字人民币钱包，或到代办点办理；过期未填，补贴会让给排在后面的人。查询号 {reference}。",
     )
     detail = {"reminders": [payout.reminders, number], "until": last.isoformat()}
     payout.reminders, payout.reminded_at = number, now

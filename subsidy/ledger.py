@@ -13,6 +13,9 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from registry.base import Base, Instant
 
+# Accounts in which money stands for a claim; each is followed by a stage's number or «reserve».
+OCCUPIED = ("held:", "committed:", "paid:")
+
 
 class LedgerPosting(Base):
     """One posting: ``amount_fen`` leaves ``debit`` and enters ``credit``. Append-only.
@@ -119,3 +122,8 @@ def balances_as_of(*, session: Session, programme_id: int, at: datetime) -> dict
     moved = union_all(gone.where(*before), came.where(*before)).subquery()
     rows = session.execute(select(moved.c.account, func.sum(moved.c.fen)).group_by(moved.c.account))
     return {account: int(fen) for account, fen in rows}
+
+
+def occupied_fen(postings: Iterable[LedgerPosting]) -> int:
+    """Return the fen a claim holds after these of its postings: what stands reserved, committed or paid for it."""
+    return sum(row.amount_fen * (row.credit.startswith(OCCUPIED) - row.debit.startswith(OCCUPIED)) for row in postings)

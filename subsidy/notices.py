@@ -35,14 +35,16 @@ def decision_notice(
     fault: str | None = None,
     expires_at: datetime | None = None,
     just_completed: bool = False,
+    reference: str | None = None,
 ) -> str:
     """Return the notice about a claim's decision. ``state`` is the claim's state, ``reason`` the decline's code.
 
     ``fault`` and ``expires_at`` say what has to be corrected, and until when; ``just_completed`` says first that the
-    trade-in is complete.
+    trade-in is complete, ``reference`` closes the notice with the number to ask under.
     """
     told = _decision(position, state, amount_fen, reason, has_wallet, fault, expires_at)
-    return f"您的换新手续全部办完，新号牌已发下来。{told}" if just_completed else told
+    begun = "您的换新手续全部办完，新号牌已发下来。" if just_completed else ""
+    return begun + told + (f"查询号 {reference}。" if reference else "")
 
 
 def _decision(
@@ -58,7 +60,7 @@ def _decision(
         money = f"您的序号是 {position}，补贴 {yuan(amount_fen)}。"
         if has_wallet:
             return money + "钱会发到您确认过的数字人民币钱包，到账再告诉您。"
-        return money + "请登录「我的换新」，填写收款的数字人民币钱包。"
+        return money + "请到「我的换新」填写收款的数字人民币钱包，或到代办点办理。"
     if state == "held":
         kept = f"您的序号是 {position}，名额和 {yuan(amount_fen)}给您留着。"
         return kept + _held_because(fault, expires_at)

@@ -31,7 +31,6 @@ SHANGHAI = ZoneInfo("Asia/Shanghai")
 # The daily cut falls on the first tick after this, Asia/Shanghai: finance finds it when the day's work begins.
 CUT_FROM = time(8, 30)
 MOST_PAYOUTS = 5_000
-OPEN_STATES = ("cut", "half", "approved", "short", "released")
 
 Sessions = sessionmaker[Session]
 

@@ -220,6 +220,32 @@ class PayoutAttempt(Base):
     decided_by: Mapped[str | None] = mapped_column(String(60))
 
 
+class PayoutEnd(Base):
+    """How one person would end a frozen payout, on which paper, until another person decides. At most one is open.
+
+    ``outcome`` is approved, refused, withdrawn (by who asked) or overtaken: the payout thawed some other way.
+    """
+
+    __tablename__ = "payout_end"
+    __table_args__ = (
+        CheckConstraint("(outcome IS NULL) = (decided_at IS NULL)", name="outcome_has_its_time"),
+        CheckConstraint("outcome <> 'approved' OR decided_by <> asked_by", name="decided_by_another"),
+        Index("uq_payout_end_open", "payout_id", unique=True, postgresql_where=text("outcome IS NULL")),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    payout_id: Mapped[int] = mapped_column(ForeignKey("payout.id"))
+    resolution: Mapped[str] = mapped_column(String(24))
+    finding: Mapped[str] = mapped_column(String(500))
+    document_no: Mapped[str] = mapped_column(String(60))
+    asked_by: Mapped[str] = mapped_column(String(60))
+    asked_at: Mapped[datetime] = mapped_column(Instant)
+    decided_by: Mapped[str | None] = mapped_column(String(60))
+    decided_at: Mapped[datetime | None] = mapped_column(Instant)
+    outcome: Mapped[str | None] = mapped_column(String(12))
+    opinion: Mapped[str | None] = mapped_column(String(500))
+
+
 class BankStatement(Base):
     """One day's statement (对账单) as compared with our books: totals, and how many lines differed how."""
 

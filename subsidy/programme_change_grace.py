@@ -13,12 +13,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from registry.base import Refusal
-from registry.trade_ins import TradeIn
+from registry.trade_ins import OVER, TradeIn
 from subsidy.programme import Programme
 from subsidy.rules import Rules, StageRules
 from subsidy.state import StageState, State
-
-OVER = ("completed", "withdrawn")
 
 
 class GraceNotSaid(Refusal):

@@ -61,6 +61,7 @@ OWE_NOTICE = """
 INSERT INTO message (person_id, dedupe_key, body)
 SELECT person_id, %s, CASE WHEN EXISTS (
     SELECT FROM wallet w WHERE w.trade_in_id = claim.trade_in_id AND w.superseded_at IS NULL) THEN %s ELSE %s END
+    || '查询号 ' || (SELECT t.reference FROM trade_in t WHERE t.id = claim.trade_in_id) || '。'
 FROM claim WHERE programme_id = %s AND position = %s
 ON CONFLICT (dedupe_key) DO NOTHING
 """

@@ -141,7 +141,7 @@ class Queue:  # where the law of the queue leaves it after each event; beside th
 
 
 if __name__ == "__main__":
-    place = Path(sys.argv[1])
+    place = Path(sys.argv[1]) if len(sys.argv) == 2 and Path(sys.argv[1]).exists() else sys.exit(__doc__)
     pages = [json.loads(file.read_text("utf-8")) for file in (place.glob("*.json") if place.is_dir() else [place])]
     found = {page["start"] + n: leaf for page in pages for n, leaf in enumerate(page.get("entries", ()))}
     broken = Queue().difference([found[n] for n in range(len(found))], [page for page in pages if "root" in page])

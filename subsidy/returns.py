@@ -168,12 +168,19 @@ def open_return(
 
 
 def approve_return(
-    *, session: Session, reference: str, repayment_days: int, clock: BusinessClock, actor: str
+    *,
+    session: Session,
+    reference: str,
+    repayment_days: int,
+    clock: BusinessClock,
+    actor: str,
+    repay_to: str | None = None,
 ) -> ReturnCase:
     """Take the claim back: free its money (law 8), or demand it from the owner where it was paid.
 
-    ``reference`` is the return's own number. The transaction is left to the caller. Raises ReturnNotFound,
-    StepNotAllowed, AnotherPersonNeeded, and MoneyAtTheBank while the bank has the money and has not answered.
+    ``reference`` is the return's own number, ``repay_to`` the payee and account the owner is told to pay to. The
+    transaction is left to the caller. Raises ReturnNotFound, StepNotAllowed, AnotherPersonNeeded, and MoneyAtTheBank
+    while the bank has the money and has not answered.
     """
     case = lock_return(session=session, reference=reference)
     RETURN.after(state=case.state, step="take_back")
@@ -186,7 +193,7 @@ def approve_return(
         case.state = RETURN.after(state=case.state, step="demand")
         case.amount_fen = paid.amount_fen
         case.due_on = now.astimezone(LOCAL).date() + timedelta(days=repayment_days)
-        _demand(session, case, trade_in)
+        _demand(session, case, trade_in, repay_to)
     else:
         case.state = RETURN.after(state=case.state, step="take_back")
         if claim is not None and claim.state in COUNTING_STATES:
@@ -287,15 +294,20 @@ def _lock_money(session: Session, trade_in: TradeIn) -> tuple[Claim | None, Payo
     return claim, payout if payout.state == "settled" else None
 
 
-def _demand(session: Session, case: ReturnCase, trade_in: TradeIn) -> None:
+def _demand(session: Session, case: ReturnCase, trade_in: TradeIn, repay_to: str | None) -> None:
     assert case.due_on is not None, "a demand has its day"
     due = f"{case.due_on.year}年{case.due_on.month}月{case.due_on.day}日"
+    way = (
+        f"请转到：{repay_to}，转账时写明编号 {case.reference}。"
+        if repay_to
+        else f"请带编号 {case.reference} 到区市场监管局窗口或代办点办理。"
+    )
     owe_message(
         session=session,
         person_id=trade_in.owner_id,
         dedupe_key=f"return:{case.reference}:demanded",
-        body=f"您的置换 {trade_in.reference}：{KINDS[case.kind]}，请在 {due}以前退回补贴 {yuan(case.amount_fen)}，"
-        f"编号 {case.reference}。怎么退请问代办点或区市场监管局。",
+        body=f"您的置换 {trade_in.reference}：{KINDS[case.kind]}，"
+        f"请在 {due}以前退回补贴 {yuan(case.amount_fen)}，一次退清。{way}",
     )
 
 

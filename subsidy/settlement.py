@@ -290,5 +290,5 @@ def _tell_rejected(*, session: Session, payout: Payout, attempt: PayoutAttempt, 
         person_id=payout.person_id,
         dedupe_key=f"payout:{payout.id}:rejected:{attempt.attempt_no}",
         body=f"您的置换补贴 {yuan(payout.amount_fen)}没有发成：尾号 {tail} 的数币钱包，{why}。"
-        f"{remedy}。名额和补贴都还在，到「我的换新」填好钱包，我们就再发。查询号 {reference}。",
+        f"{remedy}。名额和补贴都还在，到「我的换新」填好钱包，或到代办点办理，我们就再发。查询号 {reference}。",
     )

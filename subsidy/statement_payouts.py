@@ -21,7 +21,7 @@ from registry.trade_ins import TradeIn
 from subsidy.claims import Claim
 from subsidy.ledger import LedgerPosting
 from subsidy.notices import yuan
-from subsidy.payouts import ATTEMPT, PAYOUT, Payout, PayoutAttempt
+from subsidy.payouts import ATTEMPT, PAYOUT, Payout, PayoutAttempt, PayoutEnd
 from subsidy.settlement import Paid, await_wallet, book_settled
 from subsidy.wallets import Wallet
 
@@ -94,9 +94,14 @@ class Evidence:
 def lock_frozen(*, session: Session, payout_id: int) -> Payout:
     """Lock and return a frozen payout; raises PayoutNotFound and PayoutNotFrozen."""
     payout = lock_payout(session=session, payout_id=payout_id)
+    require_frozen(payout)
+    return payout
+
+
+def require_frozen(payout: Payout) -> None:
+    """Raise PayoutNotFrozen where nobody has to decide about it."""
     if payout.state != "frozen":
         raise PayoutNotFrozen(state=payout.state, state_zh=PAYOUT.words[payout.state])
-    return payout
 
 
 def lock_payout(*, session: Session, payout_id: int) -> Payout:
@@ -115,7 +120,7 @@ def settle_by_hand(*, session: Session, payout: Payout, bank_number: str | None,
 
     Books it unless it is booked already, and tells the owner. Raises ClaimNotAwarded and NoSuchAttempt.
     """
-    if not _is_booked(session, payout):
+    if not is_booked(session=session, payout=payout):
         if not _is_awarded(session, payout):
             raise ClaimNotAwarded
         attempt = _attempt_that_paid(_attempts(session, payout), bank_number)
@@ -139,13 +144,33 @@ def take_back(*, session: Session, payout: Payout, bank_number: str | None, evid
     ends. Where the owner was paid by another attempt, what came back was paid twice, and the payout is settled. Raises
     NoSuchAttempt, and PaidAlreadyBooked where what came back is what the books say the owner has.
     """
-    if _is_booked(session, payout):
+    if is_booked(session=session, payout=payout):
         if not _was_paid_twice(session, payout, bank_number):
             raise PaidAlreadyBooked
         _thaw(session, payout, "settle_by_hand", evidence)
         _decide_attempts(session, payout, evidence.actor)
         return
     end_unpaid(session=session, payout=payout, bank_number=bank_number, evidence=evidence, reason="refunded")
+
+
+def end_by_document(
+    *, session: Session, payout: Payout, bank_number: str | None, resolution: str, evidence: Evidence
+) -> None:
+    """Thaw the (locked, frozen) payout as its paper says: ``settle_by_document`` or ``refund_received``."""
+    end = settle_by_hand if resolution == "settle_by_document" else take_back
+    end(session=session, payout=payout, bank_number=bank_number, evidence=evidence)
+
+
+def try_end(*, session: Session, payout: Payout, bank_number: str | None, resolution: str, evidence: Evidence) -> None:
+    """Raise what an end by document would be refused for as things stand, and change nothing."""
+    trial = session.begin_nested()
+    try:
+        end_by_document(
+            session=session, payout=payout, bank_number=bank_number, resolution=resolution, evidence=evidence
+        )
+        session.flush()
+    finally:
+        trial.rollback()
 
 
 def end_unpaid(*, session: Session, payout: Payout, bank_number: str | None, evidence: Evidence, reason: str) -> None:
@@ -171,7 +196,25 @@ def end_unpaid(*, session: Session, payout: Payout, bank_number: str | None, evi
 def is_paid_and_awarded(*, session: Session, payout: Payout) -> bool:
     """Say whether the bank paid something for this payout, and the claim may be booked as paid."""
     paid = any(attempt.state == "settled" for attempt in _attempts(session, payout))
-    return _is_booked(session, payout) or (paid and _is_awarded(session, payout))
+    return is_booked(session=session, payout=payout) or (paid and _is_awarded(session, payout))
+
+
+def state_after(*, session: Session, payout: Payout, resolution: str, bank_number: str | None) -> str | None:
+    """Return the state in which an end by document leaves a frozen payout: what approving it would change.
+
+    None where what came back is what the books say the owner has: it cannot end that way.
+    """
+    if resolution == "settle_by_document":
+        return "settled"
+    if is_booked(session=session, payout=payout):
+        return "settled" if _was_paid_twice(session, payout, bank_number) else None
+    return "awaiting_wallet" if _is_awarded(session, payout) else "withdrawn"
+
+
+def is_booked(*, session: Session, payout: Payout) -> bool:
+    """Say whether the ledger calls this payout paid."""
+    query = select(LedgerPosting.id).where(LedgerPosting.payout_id == payout.id, LedgerPosting.kind == "settled")
+    return session.scalar(query) is not None
 
 
 def _was_paid_twice(session: Session, payout: Payout, bank_number: str | None) -> bool:
@@ -207,11 +250,6 @@ def _attempts(session: Session, payout: Payout) -> Sequence[PayoutAttempt]:
     return session.scalars(query, execution_options={"populate_existing": True}).all()
 
 
-def _is_booked(session: Session, payout: Payout) -> bool:
-    query = select(LedgerPosting.id).where(LedgerPosting.payout_id == payout.id, LedgerPosting.kind == "settled")
-    return session.scalar(query) is not None
-
-
 def _is_awarded(session: Session, payout: Payout) -> bool:
     # The claim cannot change meanwhile: returns and forfeitures lock the payout first, and stop at a frozen one.
     of_payout = (Claim.programme_id == payout.programme_id, Claim.position == payout.position)
@@ -228,6 +266,9 @@ def _thaw(session: Session, payout: Payout, step: str, evidence: Evidence) -> No
         "finding": evidence.finding,
         "document_no": evidence.document_no,
     }
+    # What somebody else would have done about it was meant for how it stood.
+    waiting = update(PayoutEnd).where(PayoutEnd.payout_id == payout.id, PayoutEnd.outcome.is_(None))
+    session.execute(waiting.values(outcome="overtaken", decided_by=evidence.actor, decided_at=evidence.now))
     record(session=session, actor=evidence.actor, action="payout_thawed", subject=subject, detail=detail)
     cases = update(Case).where(Case.subject == subject, Case.closed_at.is_(None))
     outcome = f"{PAYOUT.words[payout.state]}：{evidence.finding}"[:200]
@@ -248,5 +289,5 @@ def _ask_for_wallet(session: Session, payout: Payout) -> None:
         person_id=payout.person_id,
         dedupe_key=f"payout:{payout.id}:taken_back:{session.scalars(tries).one()}",
         body=f"您的置换补贴 {yuan(payout.amount_fen)}上一次没有付成，已经查清，钱还在。"
-        f"请到「我的换新」再确认一次收款的数币钱包，我们就再发。查询号 {reference}。",
+        f"请到「我的换新」再确认一次收款的数币钱包，或到代办点办理，我们就再发。查询号 {reference}。",
     )

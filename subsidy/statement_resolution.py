@@ -1,8 +1,9 @@
 """Differences between our books and the bank's statement, worked to an end by people.
 
 Operator or finance writes down what they found. Money moves by finance's word: the statement is right, a document shows
-that the owner has the money, or it came back. What can be cleared up by nothing is written off: proposed by one person,
-approved by another. Whatever ends a difference closes its case.
+that the owner has the money, or it came back. What ends a frozen payout by document, and what can be cleared up by
+nothing and is written off, is proposed by one person and approved by another. Whatever ends a difference closes its
+case.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from subsidy.reconciliation import case_of
 from subsidy.statement_lines import StatementLineNotFound, StatementRow, Verdict
 from subsidy.statement_payouts import (
     Evidence,
+    end_by_document,
     end_unpaid,
     is_paid_and_awarded,
-    lock_frozen,
     lock_payout,
     settle_by_hand,
-    take_back,
+    try_end,
 )
 
 RESOLUTION_WORDS = {
@@ -41,6 +42,8 @@ RESOLUTION_WORDS = {
 RESOLUTIONS = tuple(RESOLUTION_WORDS)
 BY_FINANCE = ("settle_by_statement", "settle_by_document", "refund_received")
 OF_PAYOUT = ("settle_by_document", "refund_received")
+# What waits for another person while the line is open.
+PROPOSED = ("write_off", *OF_PAYOUT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,24 +101,35 @@ class ResolutionDoesNotFit(Refusal):
     default_field = "resolution"
 
 
-class NoWriteOffProposed(Refusal):
-    """Nobody has proposed to write this difference off."""
+class NothingProposed(Refusal):
+    """Nobody has proposed how to end it."""
 
-    code = "no_write_off_proposed"
+    code = "nothing_proposed"
     kind = "conflict"
-    zh = "这一条没有待批准的核销。"
-    en = "No write-off of this line waits for approval."
-    remedy_zh = "请先由受理员或财务提出核销。"
-    remedy_en = "Somebody has to propose it first."
+    zh = "这一笔没有待批准的了结。"
+    en = "No way to end this waits for approval."
+    remedy_zh = "请刷新页面；可能别人已经决定，或者还没有人提出。"
+    remedy_en = "Reload; somebody may have decided already, or nobody has proposed one."
+
+
+class ResolutionProposed(Refusal):
+    """Somebody has proposed how to end it; what another person decides about does not change under his eyes."""
+
+    code = "resolution_proposed"
+    kind = "conflict"
+    zh = "这一笔已经有人提出怎么了结，等另一个人决定。"
+    en = "Somebody has proposed how to end this, and it waits for another person."
+    remedy_zh = "请先等它决定，或者由提出的人撤回。"
+    remedy_en = "Wait for the decision, or have whoever proposed it withdraw it."
 
 
 class ProposerCannotApprove(Refusal):
-    """Who proposed a write-off may not approve it."""
+    """Who proposed an end may not approve it."""
 
     code = "proposer_cannot_approve"
     kind = "forbidden"
-    zh = "提出核销的人不能自己批准。"
-    en = "Who proposed the write-off cannot approve it."
+    zh = "提出了结的人不能自己批准。"
+    en = "Whoever proposed it cannot approve it."
     remedy_zh = "请另一位财务或复核员批准。"
     remedy_en = "Another finance officer or a reviewer approves it."
 
@@ -130,88 +144,71 @@ def resolve_line(
     by: Decider,
     now: datetime,
 ) -> StatementRow:
-    """Write down what was found about an open difference and how it ends, and return the line.
+    """Write down what was found about an open difference and how it shall end, and return the line.
 
-    ``wait_next_statement`` leaves it open; ``write_off`` leaves it open until ``decide_write_off``; the others end it,
-    its case and, where the payout is frozen, the payout's. Raises StatementLineNotFound, DifferenceOver,
-    FinanceDecides, DocumentNumberMissing, ResolutionDoesNotFit and what thawing the payout refuses
-    (ClaimNotAwarded, PaidAlreadyBooked, NoSuchAttempt).
+    ``wait_next_statement`` leaves it open. ``write_off``, and what ends a frozen payout by document, leave it open
+    until ``decide_resolution``; the others end it and its case. Raises StatementLineNotFound, DifferenceOver,
+    FinanceDecides, DocumentNumberMissing, ResolutionDoesNotFit, ResolutionProposed, and what thawing the payout would
+    be refused for (ClaimNotAwarded, PaidAlreadyBooked, NoSuchAttempt).
     """
     check_resolution(resolution=resolution, document_no=document_no, role=by.role)
     payout, row = _lock(session=session, line_id=line_id)
+    if row.resolution in PROPOSED:
+        raise ResolutionProposed
     evidence = Evidence(actor=by.actor, finding=finding, document_no=document_no, now=now)
+    proposed = resolution == "write_off"
     if resolution == "settle_by_statement":
         _settle_by_statement(session, row, payout, evidence)
-    elif payout is not None and payout.state == "frozen":
-        if resolution == "settle_by_document":
-            settle_by_hand(session=session, payout=payout, bank_number=row.bank_number, evidence=evidence)
-        elif resolution == "refund_received":
-            take_back(session=session, payout=payout, bank_number=row.bank_number, evidence=evidence)
+    elif resolution in OF_PAYOUT and payout is not None and payout.state == "frozen":
+        proposed, number = True, row.bank_number
+        try_end(session=session, payout=payout, bank_number=number, resolution=resolution, evidence=evidence)
     before = row.resolution
     row.resolution, row.finding, row.document_no = resolution, finding, document_no or None
     row.found_by, row.found_at = by.actor, now
     detail = {"resolution": [before, resolution], "document_no": document_no, "finding": finding}
     _record(session, row, by.actor, "statement_line_found", detail)
-    if resolution not in ("wait_next_statement", "write_off"):
+    if not proposed and resolution != "wait_next_statement":
         _end(session, row, by.actor, now)
     return row
 
 
-def decide_write_off(
+def decide_resolution(
     *, session: Session, line_id: int, approve: bool, finding: str, by: Decider, now: datetime
 ) -> StatementRow:
-    """Approve or refuse a proposed write-off and return the line. The bank's and our books differ by it for good.
+    """Approve or refuse how somebody else would end this difference, and return the line. Refused, it stays open.
 
-    A frozen payout ends with it: settled where the bank paid and the claim stands, unpaid otherwise. Refused, the
-    difference stays open. Raises StatementLineNotFound, DifferenceOver, NoWriteOffProposed and ProposerCannotApprove.
+    A write-off: the bank's and our books differ by it for good; a frozen payout ends with it, settled where the bank
+    paid and the claim stands, unpaid otherwise. By document: the frozen payout ends as the paper says. Who proposed it
+    may only take it back. Raises StatementLineNotFound, DifferenceOver, NothingProposed, ProposerCannotApprove and
+    what thawing the payout refuses (ClaimNotAwarded, PaidAlreadyBooked, NoSuchAttempt).
     """
     payout, row = _lock(session=session, line_id=line_id)
-    if row.resolution != "write_off":
-        raise NoWriteOffProposed
-    if row.found_by == by.actor:
+    if row.resolution not in PROPOSED:
+        raise NothingProposed
+    if approve and row.found_by == by.actor:
         raise ProposerCannotApprove
+    is_write_off = row.resolution == "write_off"
+    detail: dict[str, object] = {"proposed_by": row.found_by, "finding": finding}
     if not approve:
+        action = "write_off_refused" if is_write_off else "end_by_document_refused"
+        _record(session, row, by.actor, action, detail | {"resolution": [row.resolution, None]})
         row.resolution = None
-        detail = {"resolution": ["write_off", None], "finding": finding}
-        _record(session, row, by.actor, "write_off_refused", detail)
+        session.flush()
         return row
-    row.written_off_fen = short_by_fen(row)
+    if is_write_off:
+        row.written_off_fen = short_by_fen(row)
+        detail["written_off_fen"] = row.written_off_fen
     if payout is not None and payout.state == "frozen":
-        evidence = Evidence(actor=by.actor, finding=finding, document_no="", now=now)
-        if is_paid_and_awarded(session=session, payout=payout):
-            settle_by_hand(session=session, payout=payout, bank_number=row.bank_number, evidence=evidence)
-        else:
-            number = row.bank_number
-            end_unpaid(session=session, payout=payout, bank_number=number, evidence=evidence, reason="written_off")
-    approved = {"written_off_fen": row.written_off_fen, "proposed_by": row.found_by, "finding": finding}
-    _record(session, row, by.actor, "write_off_approved", approved)
+        _end_payout(session, row, payout, by=by, finding=finding, now=now)
+    action = "write_off_approved" if is_write_off else "end_by_document_approved"
+    _record(session, row, by.actor, action, detail | {"resolution": row.resolution})
     _end(session, row, by.actor, now)
     return row
 
 
-def resolve_payout(
-    *,
-    session: Session,
-    payout_id: int,
-    resolution: str,
-    finding: str,
-    document_no: str,
-    by: Decider,
-    now: datetime,
-) -> Payout:
-    """End a frozen payout that no line of a statement tells of, by document, and return it.
-
-    ``settle_by_document``: the owner has the money. ``refund_received``: we have it, or it never left. Raises
-    PayoutNotFound, PayoutNotFrozen, FinanceDecides, DocumentNumberMissing and what thawing refuses.
-    """
-    check_resolution(resolution=resolution, document_no=document_no, role=by.role)
-    payout = lock_frozen(session=session, payout_id=payout_id)
-    evidence = Evidence(actor=by.actor, finding=finding, document_no=document_no, now=now)
-    if resolution == "settle_by_document":
-        settle_by_hand(session=session, payout=payout, bank_number=None, evidence=evidence)
-    else:
-        take_back(session=session, payout=payout, bank_number=None, evidence=evidence)
-    return payout
+def is_proposed(row: StatementRow) -> bool:
+    """Say whether somebody's proposal waits for another person."""
+    return row.is_open and row.resolution in PROPOSED
 
 
 def check_resolution(*, resolution: str, document_no: str, role: str) -> None:
@@ -222,6 +219,21 @@ def check_resolution(*, resolution: str, document_no: str, role: str) -> None:
     if resolution in OF_PAYOUT and not document_no:
         inputs.refuse(DocumentNumberMissing())
     inputs.check()
+
+
+def _end_payout(
+    session: Session, row: StatementRow, payout: Payout, *, by: Decider, finding: str, now: datetime
+) -> None:
+    number, resolution = row.bank_number, row.resolution
+    if resolution == "write_off":
+        evidence = Evidence(actor=by.actor, finding=finding, document_no="", now=now)
+        if not is_paid_and_awarded(session=session, payout=payout):
+            end_unpaid(session=session, payout=payout, bank_number=number, evidence=evidence, reason="written_off")
+            return
+        resolution = "settle_by_document"
+    else:
+        evidence = Evidence(actor=by.actor, finding=row.finding or "", document_no=row.document_no or "", now=now)
+    end_by_document(session=session, payout=payout, bank_number=number, resolution=resolution or "", evidence=evidence)
 
 
 def _settle_by_statement(session: Session, row: StatementRow, payout: Payout | None, evidence: Evidence) -> None:

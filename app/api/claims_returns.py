@@ -90,6 +90,7 @@ def approve(reference: str) -> dict[str, Any]:
         session=db.session(),
         reference=clean_case_number(reference, prefix=RETURN),
         repayment_days=settings().repayment_days,
+        repay_to=settings().repay_to,
         clock=settings().clock,
         actor=caller().actor,
     )

@@ -14,7 +14,8 @@ from app.context import keyring, partners
 from app.db import db
 from app.schemas.answers import OneTimeCodeAnswer
 from app.schemas.requests import OneTimeCodeRequest
-from registry.one_time_codes import LIVES, MINUTE, Asker, send_code
+from registry.code_limits import MINUTE, Asker
+from registry.one_time_codes import LIVES, send_code
 
 blueprint = ApiBlueprint("codes", __name__, url_prefix="/api/one-time-codes", description="Codes sent to phones")
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import func, select
-
 from app.access import STAFF, requires
 from app.api.blueprints import ApiBlueprint
 from app.api.description import described
@@ -25,7 +23,7 @@ from app.schemas.dealers import (
     RevocationRequest,
 )
 from registry.dealer_commitments import current_version, signature_of
-from registry.dealer_handover import FINISHED, hand_over
+from registry.dealer_handover import count_open, hand_over
 from registry.dealer_inputs import masked_mobile, open_representative
 from registry.dealer_licences import (
     decide_revocation,
@@ -40,7 +38,6 @@ from registry.dealer_licences import (
 from registry.dealer_steps import DealerStep, steps_of
 from registry.dealers import DEALER, Dealer, DealerNotFound, get_dealer, list_dealers
 from registry.people import mask_name
-from registry.trade_ins import TradeIn
 
 blueprint = ApiBlueprint("dealers", __name__, url_prefix="/api/dealers", description="Dealers and their licences")
 LARGEST_ID = 2**63 - 1
@@ -220,7 +217,6 @@ def dealer_document(dealer: Dealer, *, to_staff: bool) -> dict[str, Any]:
     session = db.session()
     representative = open_representative(dealer=dealer, keyring=keyring())
     version = current_version(session=session, now=business_now()).version
-    open_ones = select(func.count()).where(TradeIn.dealer_id == dealer.id, TradeIn.state.not_in(FINISHED))
     waiting = open_revocation(session=session, dealer_id=dealer.id) if to_staff else None
     return {
         **dealer_row(dealer),
@@ -228,7 +224,7 @@ def dealer_document(dealer: Dealer, *, to_staff: bool) -> dict[str, Any]:
         "representative": mask_name(representative) if representative else None,
         "mobile": masked_mobile(dealer=dealer, keyring=keyring()),
         "commitment_signed": signature_of(session=session, dealer_id=dealer.id, version=version) is not None,
-        "open_trade_ins": session.scalar(open_ones) or 0,
+        "open_trade_ins": count_open(session=session, dealer_id=dealer.id),
         "revocation_reason": waiting.reason if waiting else None,
         "steps": [_step(step, to_staff=to_staff) for step in steps_of(session=session, dealer_id=dealer.id)],
     }

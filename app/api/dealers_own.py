@@ -32,6 +32,7 @@ from app.schemas.dealers import (
     TrainingAnswer,
 )
 from registry.accounts import Account
+from registry.code_limits import Asker
 from registry.dealer_commitments import (
     CommitmentVersion,
     approved_versions,
@@ -53,7 +54,6 @@ from registry.dealer_training import (
     list_tests,
 )
 from registry.dealers import get_dealer
-from registry.one_time_codes import Asker
 
 blueprint = ApiBlueprint("dealer", __name__, url_prefix="/api/dealer", description="The dealer's own desk")
 LARGEST_ID = 2**63 - 1

@@ -15,11 +15,13 @@ from registry.filings import FiledBike
 from registry.people import Person, mask_name, open_name
 from registry.plates import Plate
 from registry.sealing import Keyring
-from registry.trade_ins import TRADE_IN, WAITS_FOR, TradeIn, photo_kinds
+from registry.trade_ins import OVER, TRADE_IN, WAITS_FOR, TradeIn, photo_kinds
 from subsidy.claims import CLAIM_WORDS, Claim
 from subsidy.decision_record import waits_for_destruction
+from subsidy.foreseen import foresee
 from subsidy.live import LiveState
 from subsidy.payouts import PAYOUT, Payout
+from subsidy.returns import ReturnCase
 from subsidy.rule_words import WAITS
 from subsidy.wallets import Wallet
 
@@ -76,6 +78,7 @@ BESIDE = (
         Plate.plate_no.label("new_plate_no"),
         Claim,
         Payout,
+        ReturnCase,
     )
     .select_from(TradeIn)
     .join(Dealer, Dealer.id == TradeIn.dealer_id)
@@ -86,6 +89,7 @@ BESIDE = (
     .outerjoin(Plate, Plate.application_no == TradeIn.application_no)
     .outerjoin(Claim, Claim.trade_in_id == TradeIn.id)
     .outerjoin(Payout, Payout.trade_in_id == TradeIn.id)
+    .outerjoin(ReturnCase, and_(ReturnCase.trade_in_id == TradeIn.id, ReturnCase.state != "refused"))
     .where(TradeIn.id == bindparam("trade_in_id"))
 )
 
@@ -95,11 +99,16 @@ def instant(moment: datetime | None) -> str | None:
     return None if moment is None else moment.astimezone(LOCAL).isoformat(timespec="milliseconds")
 
 
-def trade_in_document(*, session: Session, keyring: Keyring, trade_in: TradeIn) -> dict[str, Any]:
-    """Return everything about one trade-in that those entitled to it may see."""
+def trade_in_document(
+    *, session: Session, keyring: Keyring, trade_in: TradeIn, repay_to: str | None = None
+) -> dict[str, Any]:
+    """Return everything about one trade-in that those entitled to it may see.
+
+    ``repay_to`` names the bureau's payee and account, where a paid subsidy is to go back to.
+    """
     beside = session.execute(BESIDE, {"trade_in_id": trade_in.id}).one()
     next_zh, next_en = NEXT[trade_in.state]
-    is_open = trade_in.state not in ("completed", "withdrawn")
+    is_open = trade_in.state not in OVER
     return {
         "reference": trade_in.reference,
         "state": trade_in.state,
@@ -122,6 +131,26 @@ def trade_in_document(*, session: Session, keyring: Keyring, trade_in: TradeIn) 
         "place": _place(beside.Claim),
         "payout": _payout(session, beside.Payout),
         "wallet_tail": beside.wallet_tail,
+        "foreseen": _foreseen(session, trade_in),
+        "repaying": _repaying(beside.ReturnCase, repay_to),
+    }
+
+
+def _foreseen(session: Session, trade_in: TradeIn) -> dict[str, Any] | None:
+    foreseen = foresee(session=session, trade_in=trade_in)
+    if foreseen is None:
+        return None
+    return {"code": foreseen.code, "no_subsidy": foreseen.certain, "zh": foreseen.zh, "en": foreseen.en}
+
+
+def _repaying(case: ReturnCase | None, repay_to: str | None) -> dict[str, Any] | None:
+    if case is None or case.state != "demanded" or case.due_on is None:
+        return None
+    return {
+        "reference": case.reference,
+        "amount_fen": case.amount_fen,
+        "due_on": case.due_on.isoformat(),
+        "repay_to": repay_to,
     }
 
 

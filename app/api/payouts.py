@@ -24,21 +24,23 @@ from app.schemas.payouts import (
     PayoutList,
     PayoutQuery,
     PayoutResolutionRequest,
+    ResolutionDecisionRequest,
     StatementList,
     StatementQuery,
-    WriteOffDecisionRequest,
 )
 from registry.base import LARGEST_ID, Refusal
 from registry.trade_ins import TradeIn
-from subsidy.payouts import ATTEMPT, PAYOUT, BankStatement, Payout, PayoutAttempt
+from subsidy.payout_ends import decide_end, open_end, propose_end
+from subsidy.payouts import ATTEMPT, PAYOUT, BankStatement, Payout, PayoutAttempt, PayoutEnd
 from subsidy.statement_lines import VERDICT_WORDS, StatementRow, Verdict, list_lines
 from subsidy.statement_payouts import PayoutNotFound
-from subsidy.statement_resolution import RESOLUTION_WORDS, Decider, decide_write_off, resolve_line, resolve_payout
+from subsidy.statement_resolution import RESOLUTION_WORDS, Decider, decide_resolution, resolve_line
 from subsidy.wallets import Wallet
 
 blueprint = ApiBlueprint("payouts", __name__, url_prefix="/api", description="Payouts and the bank's statements")
 
 PAYOUT_FIELDS = ("id", "position", "stage_no", "amount_fen", "state", "problem", "batch_id")
+END_FIELDS = ("id", "resolution", "finding", "document_no", "asked_by")
 ATTEMPT_FIELDS = ("attempt_no", "bank_number", "state", "reason", "amount_fen", "decided_by")
 LINE_FIELDS = (
     "id",
@@ -110,12 +112,28 @@ def show_payout(payout_id: int) -> dict[str, Any]:
 @described(blueprint, 404, writes=True)
 @blueprint.arguments(PayoutResolutionRequest)
 @blueprint.response(200, PayoutDetailAnswer)
-def end_payout(asked: dict[str, Any], payout_id: int) -> dict[str, Any]:
-    """End a frozen payout by document
+def propose_payout_end(asked: dict[str, Any], payout_id: int) -> dict[str, Any]:
+    """Propose how a frozen payout ends by document
 
-    The owner has the money, or it is back with us; where a statement tells of it, resolve its line instead.
+    The owner has the money, or it is back with us; nothing changes until another person approves. Where a statement
+    tells of the payout, resolve its line instead.
     """
-    payout = resolve_payout(session=db.session(), payout_id=payout_id, by=_decider(), now=business_now(), **asked)
+    propose_end(session=db.session(), payout_id=payout_id, by=_decider(), now=business_now(), **asked)
+    return _payout(db.session.get_one(Payout, payout_id))
+
+
+@blueprint.route("/payout-ends/<int:end_id>/decision", methods=["POST"])
+@requires("finance", "reviewer")
+@idempotent
+@described(blueprint, 404, writes=True)
+@blueprint.arguments(ResolutionDecisionRequest)
+@blueprint.response(200, PayoutDetailAnswer)
+def decide_payout_end(asked: dict[str, Any], end_id: int) -> dict[str, Any]:
+    """Approve or refuse how a frozen payout ends
+
+    By another person than the one who proposed it, who may only take it back, with approve false.
+    """
+    payout = decide_end(session=db.session(), end_id=end_id, by=_decider(), now=business_now(), **asked)
     return _payout(payout)
 
 
@@ -180,24 +198,26 @@ def show_lines(query: dict[str, Any], day: str) -> dict[str, Any]:
 def end_line(asked: dict[str, Any], line_id: int) -> dict[str, Any]:
     """Record what was found about a difference, and how it ends
 
-    Money is finance's to decide; a write-off waits for another person. Whatever ends it closes its case.
+    Money is finance's to decide. A write-off, and an end of a frozen payout by document, wait for another person;
+    what ends the difference closes its case.
     """
     row = resolve_line(session=db.session(), line_id=line_id, by=_decider(), now=business_now(), **asked)
     return _line(row)
 
 
-@blueprint.route("/statement-lines/<int:line_id>/write-off", methods=["POST"])
+@blueprint.route("/statement-lines/<int:line_id>/decision", methods=["POST"])
 @requires("finance", "reviewer")
 @idempotent
 @described(blueprint, 404, writes=True)
-@blueprint.arguments(WriteOffDecisionRequest)
+@blueprint.arguments(ResolutionDecisionRequest)
 @blueprint.response(200, LineAnswer)
-def decide_about_write_off(asked: dict[str, Any], line_id: int) -> dict[str, Any]:
-    """Approve or refuse a proposed write-off
+def decide_line(asked: dict[str, Any], line_id: int) -> dict[str, Any]:
+    """Approve or refuse how a difference shall end
 
-    By another person than the one who proposed it.
+    A write-off, or an end by document. By another person than the one who proposed it, who may only take it back, with
+    approve false.
     """
-    row = decide_write_off(session=db.session(), line_id=line_id, by=_decider(), now=business_now(), **asked)
+    row = decide_resolution(session=db.session(), line_id=line_id, by=_decider(), now=business_now(), **asked)
     return _line(row)
 
 
@@ -225,8 +245,10 @@ def _payout(payout: Payout) -> dict[str, Any]:
         .order_by(PayoutAttempt.attempt_no)
         .execution_options(populate_existing=True)
     ).all()
+    end = open_end(session=session, payout_id=payout.id)
     return {
         **{name: getattr(payout, name) for name in PAYOUT_FIELDS},
+        "proposed_end": None if end is None else _end(end),
         "reference": session.scalar(select(TradeIn.reference).where(TradeIn.id == payout.trade_in_id)),
         "state_zh": PAYOUT.words[payout.state],
         "owed_since": instant(payout.owed_since),
@@ -241,6 +263,14 @@ def _payout(payout: Payout) -> dict[str, Any]:
             }
             for attempt, tail in attempts
         ],
+    }
+
+
+def _end(end: PayoutEnd) -> dict[str, Any]:
+    return {
+        **{name: getattr(end, name) for name in END_FIELDS},
+        "resolution_zh": RESOLUTION_WORDS[end.resolution],
+        "asked_at": instant(end.asked_at),
     }
 
 

@@ -10,7 +10,7 @@ from app.access import requires
 from app.api.blueprints import ApiBlueprint
 from app.api.description import described
 from app.auth import caller
-from app.context import keyring
+from app.context import keyring, settings
 from app.db import db
 from app.idempotency import idempotent
 from app.schemas.answers import PhoneAnswer, UnmaskingAnswer
@@ -32,7 +32,7 @@ def keep_nowhere(answer: Response) -> Response:
 
 @blueprint.route("/<int:person_id>/unmaskings", methods=["POST"])
 @requires(*MAY_UNMASK, *MAY_UNMASK_LOCKED)
-@described(blueprint, 400, 404, 413, 415, 422, 503)
+@described(blueprint, 400, 404, 413, 415, 422, 429, 503)
 @blueprint.arguments(UnmaskingRequest)
 @blueprint.response(201, UnmaskingAnswer)
 def look(wanted: dict[str, Any], person_id: int) -> dict[str, Any]:
@@ -53,6 +53,7 @@ def look(wanted: dict[str, Any], person_id: int) -> dict[str, Any]:
         field=wanted["field"],
         reason=wanted["reason"],
         address=request.remote_addr or "",
+        most_per_hour=settings().unmaskings_per_hour,
     )
     session.commit()
     return {"person_id": person_id, "field": wanted["field"], "value": value}

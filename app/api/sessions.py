@@ -52,7 +52,9 @@ def start_by_code(proof: dict[str, Any]) -> dict[str, Any]:
     The account is made at the first sign-in. Where several owners are filed with the phone, id_tail is asked for; the
     code stays valid meanwhile. Takes no Idempotency-Key: a code works once.
     """
-    return _signed_in(sign_in_by_code(session=db.session(), keyring=keyring(), **proof))
+    return _signed_in(
+        sign_in_by_code(session=db.session(), keyring=keyring(), address=request.remote_addr or "", **proof)
+    )
 
 
 @blueprint.route("", methods=["DELETE"])

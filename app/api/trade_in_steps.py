@@ -24,6 +24,7 @@ from registry.plating import apply_for_plate
 from registry.receiving import add_photo, receive_old_bike
 from registry.selling import Price, sell_new_bike
 from registry.trade_ins import get_trade_in
+from subsidy.foreseen import no_subsidy
 
 blueprint = ApiBlueprint(
     "steps", __name__, url_prefix="/api/trade-ins", description="From the old bike to the new plate"
@@ -91,7 +92,8 @@ def take_photo(reference: str) -> dict[str, Any]:
 def receive(typed: dict[str, Any], reference: str) -> dict[str, Any]:
     """Receive the old bike
 
-    Needs the three photos. The frame number must be the filed one.
+    Needs the three photos. The frame number must be the filed one. Where ``foreseen`` says that no subsidy will come,
+    the owner has to know: «owner_not_told» without ``owner_knows``.
     """
     account = caller()
     trade_in = receive_old_bike(
@@ -100,6 +102,7 @@ def receive(typed: dict[str, Any], reference: str) -> dict[str, Any]:
         reach=reach_of(account),
         actor=account.actor,
         now=business_now(),
+        outlook=no_subsidy,
         **typed,
     )
     return shown(trade_in)

@@ -24,6 +24,7 @@ from registry.trade_ins import (
     get_trade_in,
     list_trade_ins,
 )
+from subsidy.foreseen import no_subsidy
 from subsidy.wallets import confirm_wallet
 
 blueprint = ApiBlueprint("trade-ins", __name__, url_prefix="/api/trade-ins", description="Trade-ins and their steps")
@@ -39,7 +40,7 @@ def reference_in(path: str) -> str:
 
 def shown(trade_in: TradeIn) -> dict[str, Any]:
     """Return the trade-in as the API tells it."""
-    return trade_in_document(session=db.session(), keyring=keyring(), trade_in=trade_in)
+    return trade_in_document(session=db.session(), keyring=keyring(), trade_in=trade_in, repay_to=settings().repay_to)
 
 
 @blueprint.route("", methods=["POST"])
@@ -53,7 +54,8 @@ def open_one(typed: dict[str, Any]) -> dict[str, Any]:
 
     Checks the filing and its owner, then asks the traffic police. The state is ``old_bike_verified``, or ``opened``
     where the police could not be reached: then ask for the verification again. A refusal by the police leaves the
-    trade-in opened; its reference stands in the problem.
+    trade-in opened; its reference stands in the problem. ``foreseen`` says what speaks against a subsidy: tell the
+    owner before taking the old bike.
     """
     account = caller()
     assert account.dealer_id is not None, "a dealer's account has its dealer"
@@ -66,6 +68,7 @@ def open_one(typed: dict[str, Any]) -> dict[str, Any]:
         actor=account.actor,
         now=business_now(),
         most_overdue=settings().most_overdue,
+        outlook=no_subsidy,
         **typed,
     )
     return shown(trade_in)
@@ -131,6 +134,7 @@ def verify(reference: str) -> dict[str, Any]:
             reach=reach_of(account),
             actor=account.actor,
             now=business_now(),
+            outlook=no_subsidy,
         )
     )
 

@@ -17,8 +17,9 @@ from app.db import db
 from app.idempotency import idempotent
 from app.schemas.answers import OneTimeCodeAnswer
 from app.schemas.bikes import TransferAnswer, TransferCodeRequest, TransferConfirmation, TransferRequest
+from registry.code_limits import MINUTE, Asker
 from registry.filings import FiledBike
-from registry.one_time_codes import LIVES, MINUTE, Asker
+from registry.one_time_codes import LIVES
 from registry.people import Person, mask_name, open_name
 from registry.transferring import confirm_transfer, open_transfer, send_transfer_code, withdraw_transfer
 from registry.transfers import TRANSFER, Transfer, find_transfer

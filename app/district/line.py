@@ -29,6 +29,7 @@ from registry.selling import Price, sell_new_bike
 from registry.stocking import list_stock
 from registry.trade_ins import PHOTO_KINDS, Reach, TradeIn
 from subsidy.completion import admit
+from subsidy.foreseen import no_subsidy
 from subsidy.wallets import confirm_wallet
 
 FAKE_KEY = bytes(range(32))
@@ -150,6 +151,7 @@ class Line:
             owner_phone=walk.row.phone,
             actor=self.actor,
             now=self.clock.now(),
+            outlook=no_subsidy,
         )
         self.session.commit()
         if walk.until == "withdrawn":
@@ -168,6 +170,8 @@ class Line:
             recycling_certificate_no=f"HS-{60_000 + trade_in.id:06d}",
             frame_no=walk.row.frame_no,
             complete=True,
+            owner_knows=True,
+            outlook=no_subsidy,
             now=self.clock.now(),
             **self._whose(walk),
         )

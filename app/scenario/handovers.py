@@ -18,7 +18,7 @@ from app.district.line import plate_record
 from app.scenario.calls import ScenarioFailed, Server
 from app.scenario.plan import Planned
 from app.scenario.shops import ACTOR
-from registry.one_time_codes import Asker
+from registry.code_limits import Asker
 from registry.transferring import confirm_transfer, open_transfer, send_transfer_code
 from registry.transfers import PARTIES
 

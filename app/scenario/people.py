@@ -17,6 +17,7 @@ from app.scenario.calls import Reply, ScenarioFailed, Server
 from app.scenario.ground import Ground
 from app.scenario.plan import Planned, WalletPlan
 from app.scenario.shops import point_login
+from app.scenario.sizes import Kind
 from registry.trade_ins import PHOTO_KINDS
 
 THREADS = 16
@@ -129,11 +130,13 @@ class People:
             raise ScenarioFailed(f"{opened['reference']} stands at {opened['state']} after opening")
         for kind in PHOTO_KINDS:
             image = base64.b64encode(_picture(planned.number * 10 + PHOTO_KINDS.index(kind))).decode()
-            _expect(self._counter(planned, f"{at}/photos", {"kind": kind, "image": image}, kind), 201)
+            opened = _expect(self._counter(planned, f"{at}/photos", {"kind": kind, "image": image}, kind), 201)
         receipt = {
             "recycling_certificate_no": f"HS{planned.number:08d}",
             "frame_no": filing.frame_no,
             "complete": True,
+            # Those who are to be declined know it, and trade in all the same; a first bike may complete meanwhile.
+            "owner_knows": planned.kind is Kind.AGAIN or bool(opened["foreseen"] and opened["foreseen"]["no_subsidy"]),
         }
         _expect(self._counter(planned, f"{at}/receipt", receipt, "receive"), 200)
         told = _expect(self._counter(planned, f"{at}/old-plate-cancellation", None, "cancel"), 200, 202)

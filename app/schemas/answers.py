@@ -154,6 +154,29 @@ class PayoutAnswer(Schema):
     waits_for_zh = text("what the payment waits for, in Chinese", empty=True)
 
 
+class ForeseenAnswer(Schema):
+    """What speaks against a subsidy before the trade-in is complete."""
+
+    code = text(
+        "filed_after_cut_off, filed_too_long_ago, transferred_after_cut_off, limit_reached or programme_over, which are"
+        " certain; no_programme, not_open_yet, paused, between_stages or no_place, which may still change"
+    )
+    no_subsidy = flag(
+        "whether it is certain; then the old bike is received only with «owner_knows» true, and no subsidy will come"
+    )
+    zh = text("the same in one sentence, in Chinese")
+    en = text("the same in one sentence, in English")
+
+
+class RepayingAnswer(Schema):
+    """Money that was paid and has to come back."""
+
+    reference = text("number of the return, to be named with the payment, e.g. TH-7K2M-94")
+    amount_fen = whole("amount to pay back in fen, in one payment")
+    due_on = text("day by which it has to be back, YYYY-MM-DD, Asia/Shanghai")
+    repay_to = text("the bureau's payee and account; null: pay at the bureau's counter or the point", empty=True)
+
+
 class TradeInAnswer(Schema):
     """One trade-in as it stands."""
 
@@ -186,6 +209,16 @@ class TradeInAnswer(Schema):
     )
     payout: Field[Any] = Nested(PayoutAnswer, allow_none=True, metadata={"description": "the money, once awarded"})
     wallet_tail = text("last four characters of the confirmed wallet", empty=True)
+    foreseen: Field[Any] = Nested(
+        ForeseenAnswer,
+        allow_none=True,
+        metadata={
+            "description": "what speaks against a subsidy, told before the old bike is given away; null: nothing"
+        },
+    )
+    repaying: Field[Any] = Nested(
+        RepayingAnswer, allow_none=True, metadata={"description": "a paid subsidy that is demanded back, null: none"}
+    )
 
 
 class TradeInRow(Schema):

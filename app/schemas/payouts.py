@@ -110,6 +110,18 @@ class AttemptAnswer(Schema):
     decided_by = by_account("account that decided how it ended, null where the bank's word stands", empty=True)
 
 
+class PayoutEndAnswer(Schema):
+    """How somebody would end a frozen payout, until another person decides."""
+
+    id = whole("id of the proposal")
+    resolution = text("settle_by_document or refund_received")
+    resolution_zh = text("the same in Chinese")
+    finding = text("what was found out")
+    document_no = text("number of the document it stands on")
+    asked_by = by_account("account that proposed it")
+    asked_at = text("instant of that")
+
+
 class PayoutDetailAnswer(Schema):
     """One payout with its attempts."""
 
@@ -124,6 +136,11 @@ class PayoutDetailAnswer(Schema):
     batch_id = whole("batch it is or was sent in", empty=True)
     owed_since = text("instant it was awarded")
     settled_at = text("instant it arrived", empty=True)
+    proposed_end: Field[Any] = Nested(
+        PayoutEndAnswer,
+        allow_none=True,
+        metadata={"description": "how somebody would end it, or null"},
+    )
     attempts: Field[Any] = List(Nested(AttemptAnswer), metadata={"description": "the attempts, oldest first"})
 
 
@@ -208,7 +225,7 @@ class LineResolutionRequest(StrictSchema):
 
     resolution = Choice(
         "wait_next_statement, write_off (approved by another person), or for finance alone settle_by_statement,"
-        " settle_by_document, refund_received",
+        " settle_by_document, refund_received (these two approved by another person where the payout is frozen)",
         RESOLUTIONS,
         required=True,
     )
@@ -216,15 +233,15 @@ class LineResolutionRequest(StrictSchema):
     document_no = Text("number of the document it stands on, where one is needed", longest=60, load_default="")
 
 
-class WriteOffDecisionRequest(StrictSchema):
-    """The second person's word on a proposed write-off."""
+class ResolutionDecisionRequest(StrictSchema):
+    """The second person's word on how something shall end."""
 
     approve = Flag("true approves it, false refuses it", required=True)
     finding = Text("why, for the record", shortest=4, longest=500, required=True)
 
 
 class PayoutResolutionRequest(StrictSchema):
-    """How a frozen payout ends that no statement tells of."""
+    """How a frozen payout that no statement tells of shall end."""
 
     resolution = Choice("settle_by_document or refund_received", OF_PAYOUT, required=True)
     finding = Text("what was found out, for the record", shortest=4, longest=500, required=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from app.schemas.fields import Choice, Day, Flag, Image, StrictSchema, Text, Whole
+from registry.code_limits import SIGN_IN
 from registry.compliance import BATTERY_KINDS
-from registry.one_time_codes import SIGN_IN
 from registry.trade_ins import PHOTO_KINDS, TRADE_IN, WAITS_FOR
 from registry.unmasking import FIELDS, SHORTEST_REASON
 
@@ -75,6 +75,10 @@ class ReceiptRequest(StrictSchema):
     recycling_certificate_no = Text("number of the recycling certificate", longest=40, required=True)
     frame_no = Text("frame number as read off the old bike", longest=60, required=True)
     complete = Flag("frame, motor and battery are all there", required=True)
+    owner_knows = Flag(
+        "the owner was told that this bike gets no subsidy and goes on; required to be true where «foreseen» says so",
+        load_default=False,
+    )
 
 
 class StockRequest(StrictSchema):

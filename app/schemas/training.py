@@ -10,10 +10,9 @@ from marshmallow.fields import Field, List, Nested
 from app.schemas.answers import text, whole
 from app.schemas.fields import Day, StrictSchema, Text, Whole
 from app.schemas.people import many
+from registry.training_material import LONGEST_OPTION, LONGEST_QUESTION, LONGEST_TITLE, MOST_OPTIONS, MOST_QUESTIONS
 
 _MOST_PARAGRAPHS = 200
-_MOST_QUESTIONS = 200
-_MOST_OPTIONS = 8
 
 
 def _several(inner: Field[Any], description: str, *, most: int) -> Field[Any]:
@@ -29,24 +28,24 @@ def _several(inner: Field[Any], description: str, *, most: int) -> Field[Any]:
 class BankQuestionRequest(StrictSchema):
     """One question of the bank."""
 
-    question = Text("the question, 200 characters at most", longest=200, required=True)
+    question = Text("the question, 200 characters at most", longest=LONGEST_QUESTION, required=True)
     options = _several(
-        Text("one option, 120 characters at most", longest=120),
+        Text("one option, 120 characters at most", longest=LONGEST_OPTION),
         "two to eight options, none twice, in the order shown",
-        most=_MOST_OPTIONS,
+        most=MOST_OPTIONS,
     )
-    answer = Whole("place of the right option counted from 0", high=_MOST_OPTIONS, required=True)
+    answer = Whole("place of the right option counted from 0", high=MOST_OPTIONS, required=True)
 
 
 class TrainingVersionRequest(StrictSchema):
     """A version of the material with its bank of questions."""
 
-    title = Text("its title, 60 characters at most", longest=60, required=True)
+    title = Text("its title, 60 characters at most", longest=LONGEST_TITLE, required=True)
     paragraphs = _several(
         Text("one paragraph", longest=2_000), "its paragraphs; 100 characters or more in all", most=_MOST_PARAGRAPHS
     )
     effective_on = Day("first day it counts, Asia/Shanghai; it lies ahead", required=True)
-    questions = _several(Nested(BankQuestionRequest), "the bank; at least as many as a test has", most=_MOST_QUESTIONS)
+    questions = _several(Nested(BankQuestionRequest), "the bank; at least as many as a test has", most=MOST_QUESTIONS)
 
 
 class BankQuestionAnswer(Schema):

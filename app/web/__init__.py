@@ -34,6 +34,7 @@ from app.web import (  # noqa: F401  (they add the routes)
     desk_search,
     desk_statements,
     desk_trade_ins,
+    desk_training,
     front,
     imports,
     language,
@@ -62,27 +63,20 @@ from app.web import (  # noqa: F401  (they add the routes)
     signing_in,
     staff_accounts,
     staff_own_account,
+    staff_requests,
     staff_second_step,
     transfers,
 )
 from app.web.blueprint import asset, current_look, has_asset, look_url, web
 from app.web.desk import waiting_for_me
 from app.web.error_words import error_words
-from app.web.language import _l, in_english
+from app.web.language import in_english
 from app.web.place import place_of
 from app.web.scanning import scan_library, wechat_address, wechat_script
+from app.web.staff_words import ROLE_WORDS
 from app.web.standing import standing
 from app.web.wording import FILTERS, share
 
-ROLE_WORDS = {
-    "owner": _l("车主"),
-    "dealer": _l("代办点"),
-    "operator": _l("受理员"),
-    "reviewer": _l("复核员"),
-    "finance": _l("财务"),
-    "auditor": _l("审计"),
-    "administrator": _l("管理员"),
-}
 FORM_LASTS_S = 12 * 3600
 csrf = CSRFProtect()
 

@@ -1,4 +1,4 @@
-"""How a form of an owner or a point is answered: taken once, or shown again with what was typed and what is wrong."""
+"""How a form is answered: taken once, or shown again with what was typed and what is wrong."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from app.web.sending import send_once
 from registry.base import Refusal
 
 INCOMPLETE = 422
+NOT_FOUND = 404
 VISITOR = "visitor"
 LONGEST_TEXT = 1_000
 
@@ -30,11 +31,13 @@ def take_form(
     page: Callable[[Form], str],
     files: bytes = b"",
     names: Mapping[str, str] | None = None,
+    absent_raised: bool = False,
 ) -> Answer:
     """Run ``work`` once for equal sendings and lead on to the path it returns; else show ``page`` with the faults.
 
     ``work`` raises FormIncomplete or a Refusal; ``names`` maps the domain's fields to the form's, ``files`` is what was
-    sent beside the fields.
+    sent beside the fields. With ``absent_raised`` a refusal that something is not there is raised on, for a page of
+    its own.
     """
     account = current_account()
     try:
@@ -49,6 +52,8 @@ def take_form(
         status = INCOMPLETE
     except Refusal as refusal:
         status = status_of(refusal)
+        if absent_raised and status == NOT_FOUND:
+            raise
         form.refuse(refusal, **(names or {}))
     db.session.rollback()
     return page(form.renewed()), status
@@ -59,6 +64,13 @@ def long_text(form: Form, name: str, missing: str) -> str:
     typed = " ".join(request.form.get(name, "").split())
     form.values[name] = "".join(sign for sign in typed if sign.isprintable())
     return form.text(name, missing, longest=LONGEST_TEXT)
+
+
+def lines_of(name: str, *, longest: int) -> str:
+    """Return a text as it was sent, line by line (a form's other fields are one line each), cut behind ``longest``."""
+    typed = request.form.get(name, "")[: longest + 1]
+    lines = ("".join(sign for sign in line if sign.isprintable()).strip() for line in typed.splitlines())
+    return "\n".join(lines).strip()
 
 
 def sent_files(name: str) -> list[FileStorage]:

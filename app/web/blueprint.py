@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
-from flask import Blueprint, Response, make_response, redirect, request, send_from_directory, url_for
+from flask import Blueprint, Response, current_app, make_response, redirect, request, send_from_directory, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.access import public
@@ -103,7 +103,8 @@ def change_look() -> AnyResponse:
     chosen = {name: request.args.get(name, getattr(look, name)) for name in CHOICES}
     kept = ".".join(f"{name}:{value}" for name, value in chosen.items() if value in CHOICES[name])
     answer = make_response(redirect(local_path(request.args.get("back"), otherwise=url_for("web.front")), 303))
-    answer.set_cookie(LOOK_COOKIE, kept, max_age=FOREVER, httponly=True, samesite="Lax", secure=request.is_secure)
+    secure = request.is_secure or current_app.config["SESSION_COOKIE_SECURE"]
+    answer.set_cookie(LOOK_COOKIE, kept, max_age=FOREVER, httponly=True, samesite="Lax", secure=secure)
     return answer
 
 

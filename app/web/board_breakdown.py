@@ -15,8 +15,8 @@ from app.db import db
 from app.web.blueprint import asked_before, web
 from app.web.board import steady
 from app.web.board_claims import LEVELS, Group, Level, groups
-from app.web.board_filter import STATES, ClaimFilter, read_filter, stage_words
-from app.web.claim_evidence import account_name, decision_words, event_word, posting_word
+from app.web.board_filter import ClaimFilter, read_filter, stage_words
+from app.web.claim_evidence import decision_words, event_word, shown_posting
 from app.web.language import _, in_english
 from subsidy.claims import Claim, Decision, QueueEvent
 from subsidy.ledger import LedgerPosting
@@ -45,7 +45,6 @@ def breakdown() -> str:
         most=max((row.claims for row in rows), default=0),
         others=[(level, url_for("web.breakdown", **chosen.query(), by=level)) for level in _free_levels(chosen)],
         crumbs=crumbs(programme, chosen),
-        states=STATES,
         as_of=business_now(),
     )
 
@@ -154,14 +153,4 @@ def _postings(programme_id: int, event_no: int, positions: Sequence[int]) -> lis
         .where(LedgerPosting.position.is_(None) | LedgerPosting.position.in_(positions))
         .order_by(LedgerPosting.id)
     )
-    return [
-        {
-            "number": f"L-{row.id:07d}",
-            "position": row.position,
-            "word": posting_word(row.kind),
-            "debit": account_name(row.debit),
-            "credit": account_name(row.credit),
-            "amount_fen": row.amount_fen,
-        }
-        for row in rows
-    ]
+    return [shown_posting(row) for row in rows]

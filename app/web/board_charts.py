@@ -18,9 +18,9 @@ from app.snapshot import Snapshot
 from app.web.board_budget import LEVELS, shown_first
 from app.web.board_figures import day_began
 from app.web.board_forecast import finding, outlook_of, stages_of
-from app.web.board_series import BurnDown, Hours, burn_down, hours_of
 from app.web.language import _
 from app.web.wording import count, day, local, money, stage_name, yuan
+from subsidy.course import BurnDown, Hours, burn_down, hours_of
 from subsidy.forecast import StageForecast
 from subsidy.forecast_programme import ProgrammeForecast, forecast_programme
 from subsidy.live import live_state

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterator
-from typing import IO, Any
+from collections.abc import Iterator, Sequence
+from typing import IO
 
 from flask import Response, request
-from sqlalchemy import insert
 
 from app.access import STAFF, requires
 from app.auth import caller
 from app.context import business_now, keyring
 from app.db import db
+from app.web.answering import INCOMPLETE
 from app.web.blueprint import web
 from app.web.board import steady
 from app.web.board_breakdown import running
@@ -25,13 +25,13 @@ from app.web.board_claims import A_FETCH, every_claim
 from app.web.board_filter import ClaimFilter, read_filter
 from app.web.board_sheets import Cell, cells_of, write_csv, write_excel
 from app.web.claims import EXPORT_FIELDS, KINDS, show_claims
-from app.web.desk_acting import INCOMPLETE, reason_in
+from app.web.desk_acting import reason_in
 from app.web.forms import Form, FormIncomplete
 from app.web.language import _
 from app.web.wording import local
 from registry.audit import record
 from registry.people import Person, mask_name, open_name
-from registry.unmasking import MAY_UNMASK, Unmasking
+from registry.unmasking import MAY_UNMASK, note_looks
 from subsidy.programme import Programme
 
 TYPES = {"xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "csv": "text/csv; charset=utf-8"}
@@ -102,7 +102,7 @@ def _rows(programme_id: int, chosen: ClaimFilter, reason: str | None) -> Iterato
     """Each claim's cells. With a reason names are in clear, and each look is kept for the person it was taken at."""
     session, keys = db.session(), keyring()
     seen: set[int] = set()
-    looks: list[dict[str, Any]] = []
+    looked_at: list[Person] = []
     for row in every_claim(session=session, programme_id=programme_id, chosen=chosen):
         person: Person = row.Person
         name = open_name(person=person, keyring=keys)
@@ -111,23 +111,24 @@ def _rows(programme_id: int, chosen: ClaimFilter, reason: str | None) -> Iterato
             continue
         if person.id not in seen:
             seen.add(person.id)
-            looks.append(_look(person.id, reason))
-        if len(looks) >= A_FETCH:
-            session.execute(insert(Unmasking), looks)
-            looks = []
+            looked_at.append(person)
+        if len(looked_at) >= A_FETCH:
+            _note(looked_at, reason)
+            looked_at = []
         yield cells_of(row, name)
-    if looks:
-        session.execute(insert(Unmasking), looks)
+    if reason is not None:
+        _note(looked_at, reason)
 
 
-def _look(person_id: int, reason: str) -> dict[str, Any]:
-    return {
-        "account_id": caller().account_id,
-        "person_id": person_id,
-        "field": "name",
-        "reason": reason,
-        "address": (request.remote_addr or "")[:45],
-    }
+def _note(persons: Sequence[Person], reason: str) -> None:
+    note_looks(
+        session=db.session(),
+        account_id=caller().account_id,
+        persons=persons,
+        field="name",
+        reason=reason,
+        address=request.remote_addr or "",
+    )
 
 
 def _digest(file: IO[bytes]) -> str:

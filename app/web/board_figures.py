@@ -20,6 +20,7 @@ from subsidy.payouts import Payout, PayoutAttempt
 RECENT = 8
 CASES_SHOWN = 8
 CASE_WORDS = {
+    "unmasking_often": _l("一个账号一小时里看了很多人的完整资料"),
     "completion_differs": _l("交警发牌的回执和系统不一致"),
     "cancellation_unknown": _l("交警说的注销，系统里没有"),
     "cancellation_differs": _l("交警注销的回执和系统不一致"),

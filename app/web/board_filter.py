@@ -53,9 +53,9 @@ class ClaimFilter:
         if self.state is not None:
             asked.append(Claim.state == self.state)
         if self.from_day is not None:
-            asked.append(Claim.recorded_at >= _begins(self.from_day))
+            asked.append(Claim.recorded_at >= begins(self.from_day))
         if self.until_day is not None:
-            asked.append(Claim.recorded_at < _begins(self.until_day + timedelta(days=1)))
+            asked.append(Claim.recorded_at < begins(self.until_day + timedelta(days=1)))
         return asked
 
     def query(self, **change: Any) -> dict[str, Any]:
@@ -104,13 +104,14 @@ def read_filter(source: MultiDict[str, str] | None = None) -> tuple[ClaimFilter,
         sub_district=form.value("sub_district")[:32] or None,
         point=point or None,
         state=state or None,
-        from_day=_day(form, "from_day"),
-        until_day=_day(form, "until_day"),
+        from_day=day_in(form, "from_day"),
+        until_day=day_in(form, "until_day"),
     )
     return chosen, form
 
 
-def _day(form: Form, name: str) -> date | None:
+def day_in(form: Form, name: str) -> date | None:
+    """Return the day a filter's field names, None where it is empty; blames the field where it names none."""
     typed = form.value(name)
     if not typed:
         return None
@@ -123,5 +124,6 @@ def _day(form: Form, name: str) -> date | None:
     return None
 
 
-def _begins(day: date) -> datetime:
+def begins(day: date) -> datetime:
+    """Return the instant at which the day begins in the district."""
     return datetime.combine(day, time(), tzinfo=SHANGHAI)

@@ -39,7 +39,9 @@ HEADER = (
 # One row is in memory at a time; text that looks like a formula, an address or a number stays as it was typed.
 EXCEL = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
 # How a spreadsheet that opens a text file would take a cell for a formula.
-DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n")
+# A full-width sign counts as the sign itself.
+SIGNS = "=+-@"
+DANGEROUS = (*SIGNS, *(chr(ord(sign) + 0xFEE0) for sign in SIGNS), "\t", "\r", "\n")
 
 
 def cells_of(row: Any, owner: str) -> tuple[Cell, ...]:

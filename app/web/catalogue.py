@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import escape
 
@@ -20,36 +21,38 @@ METHODS = [("**.py", "python"), ("templates/**.html", "jinja2.ext:babel_extract"
 OPTIONS = {"templates/**.html": {"trimmed": "true", "newstyle_gettext": "true", "silent": "false"}}
 KEYWORDS = {"_": None, "_l": None, "gettext": None, "ngettext": (1, 2), "pgettext": ((1, "c"), 2)}
 
-Key = tuple[str | None, str]
+# Context, Chinese, and whether it is said of a number (ngettext): a plain entry never stands for such a one.
+Key = tuple[str | None, str, bool]
 
 
 def used() -> dict[Key, str]:
-    """Return each message of the pages, as (context, Chinese), with the first file it stands in."""
+    """Return each message of the pages with the first file it stands in."""
     found: dict[Key, str] = {}
     for filename, _line, message, _comments, context in extract_from_dir(
         HERE, METHODS, options_map=OPTIONS, keywords=KEYWORDS
     ):
-        text = message[0] if isinstance(message, tuple) else message
-        found.setdefault((context, text), Path(filename).name)
+        text = message if isinstance(message, str) else message[0]
+        found.setdefault((context, text, text is not message), Path(filename).name)
     return found
 
 
-def translated() -> dict[Key, str]:
-    """Return each message that has English, with it; for a plural its first form."""
-    return {
-        (message.context, message.id[0] if isinstance(message.id, tuple | list) else message.id): (
-            (message.string[0] if isinstance(message.string, tuple | list) else message.string) or ""
-        )
-        for message in english_catalogue()
-        if message.id and not message.fuzzy
-    }
+def translated(catalogue: Catalog | None = None) -> dict[Key, tuple[str, ...]]:
+    """Return each message of the catalogue (without one, of all ours) with its English: two forms for a plural."""
+    found: dict[Key, tuple[str, ...]] = {}
+    for message in english_catalogue() if catalogue is None else catalogue:
+        if not message.id or message.fuzzy:
+            continue
+        plural, forms = not isinstance(message.id, str), message.string or ""
+        text = message.id if isinstance(message.id, str) else message.id[0]
+        found[message.context, text, plural] = (forms,) if isinstance(forms, str) else tuple(forms)
+    return found
 
 
 def missing(*beginnings: str) -> Iterator[tuple[Key, str]]:
     """Yield the messages without English and their files, of files whose names begin so (all without any)."""
     english = translated()
     for key, filename in sorted(used().items(), key=lambda item: (item[1], item[0][1])):
-        if not english.get(key) and filename.startswith(beginnings or ("",)):
+        if not all(english.get(key, ("",))) and filename.startswith(beginnings or ("",)):
             yield key, filename
 
 
@@ -61,11 +64,12 @@ def unused() -> list[Key]:
 def main() -> int:
     """Print what is missing; 1 where anything is, or where English stands for nothing."""
     lacking = list(missing(*sys.argv[1:]))
-    for (context, text), filename in lacking:
+    for (context, text, plural), filename in lacking:
         named = f"msgctxt {escape(context)}\n" if context else ""
-        sys.stdout.write(f'#: {filename}\n{named}msgid {escape(text)}\nmsgstr ""\n\n')
+        forms = f'msgid_plural {escape(text)}\nmsgstr[0] ""\nmsgstr[1] ""\n' if plural else 'msgstr ""\n'
+        sys.stdout.write(f"#: {filename}\n{named}msgid {escape(text)}\n{forms}\n")
     left_over = unused()
-    for _context, text in left_over:
+    for _context, text, _plural in left_over:
         sys.stderr.write(f"nobody says: {text}\n")
     return 1 if lacking or left_over else 0
 

@@ -18,7 +18,7 @@ from subsidy.claims import Claim, Decision, QueueEvent
 from subsidy.decision_record import findings_in
 from subsidy.eligibility import WORDING
 from subsidy.fold import STAFF_HOLD
-from subsidy.ledger import LedgerPosting
+from subsidy.ledger import LedgerPosting, occupied_fen
 
 POSTINGS = {
     "provide": _l("拨入"),
@@ -129,11 +129,6 @@ def account_name(account: str) -> str:
     return _("%(stage)s%(purse)s", stage=stage_name(int(number)), purse=PURSES.get(purse, purse))
 
 
-def posting_word(kind: str) -> str:
-    """Return why money moved, by the posting's kind."""
-    return str(POSTINGS.get(kind, kind))
-
-
 def postings_of(*, session: Session, claim: Claim) -> tuple[list[dict[str, Any]], int]:
     """Return the claim's ledger rows in order, and the fen it holds now (reserved, committed or paid)."""
     rows = session.scalars(
@@ -141,20 +136,20 @@ def postings_of(*, session: Session, claim: Claim) -> tuple[list[dict[str, Any]]
         .where(LedgerPosting.programme_id == claim.programme_id, LedgerPosting.position == claim.position)
         .order_by(LedgerPosting.id)
     ).all()
-    shown = [
-        {
-            "at": row.at,
-            "number": f"L-{row.id:07d}",
-            "word": posting_word(row.kind),
-            "debit": account_name(row.debit),
-            "credit": account_name(row.credit),
-            "amount_fen": row.amount_fen,
-        }
-        for row in rows
-    ]
-    held = ("held:", "committed:", "paid:")
-    occupied = sum(row.amount_fen * (row.credit.startswith(held) - row.debit.startswith(held)) for row in rows)
-    return shown, occupied
+    return [shown_posting(row) for row in rows], occupied_fen(rows)
+
+
+def shown_posting(row: LedgerPosting) -> dict[str, Any]:
+    """Return a ledger row with its kind and accounts in words; money in fen."""
+    return {
+        "at": row.at,
+        "number": f"L-{row.id:07d}",
+        "position": row.position,
+        "word": str(POSTINGS.get(row.kind, row.kind)),
+        "debit": account_name(row.debit),
+        "credit": account_name(row.credit),
+        "amount_fen": row.amount_fen,
+    }
 
 
 def decisions_of(*, session: Session, claim: Claim) -> list[dict[str, Any]]:

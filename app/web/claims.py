@@ -20,29 +20,20 @@ from app.web.board_claims import claims_page, counts_by_state, row_standing
 from app.web.board_filter import STATES, ClaimFilter, read_filter
 from app.web.claim_evidence import decisions_of, events_of, postings_of, rules_of
 from app.web.desk_claim_offers import DEED_FIELDS, deeds_of
+from app.web.desk_words import ATTEMPT_STATES
 from app.web.forms import Form
 from app.web.language import _, _l
+from app.web.owner_words import OTHER_PROBLEM, PROBLEM_WORDS
 from app.web.progress import steps_of, who_acts
 from app.web.standing import standing
 from app.web.trade_in_record import Record, read_record
 from registry.trade_ins import TradeIn
 from registry.unmasking import MAY_UNMASK
 from subsidy.claims import Claim
-from subsidy.payouts import PROBLEM_WORDS
 
 A_PAGE = 50
 EXPORT_FIELDS = ("kind", "reason", "names")
 KINDS = {"xlsx": _l("Excel 表格"), "csv": _l("CSV 文本")}
-ATTEMPTS = {"sent": _l("已交银行"), "unknown": _l("银行未答复"), "settled": _l("已到账"), "rejected": _l("银行已退回")}
-PROBLEMS = {
-    "unknown_wallet": _l("银行查不到这个钱包"),
-    "name_mismatch": _l("钱包的实名和车主姓名不一致"),
-    "frozen": _l("钱包被冻结了"),
-    "tier_limit": _l("超过了钱包的收款限额"),
-    "wallet_full": _l("钱包余额已满，收不下了"),
-    "wallet_closed": _l("钱包已经注销"),
-}
-assert PROBLEMS.keys() == PROBLEM_WORDS.keys(), "every word of the bank's has its place here"
 
 
 @web.get("/board/claims")
@@ -123,8 +114,8 @@ def show_claim(position: int, form: Form) -> str:
         now=who_acts(record, "bureau"),
         crumbs=_way_to(claim, record),
         standing_tag=_standing(claim, record),
-        attempt_words=ATTEMPTS,
-        problem_words=lambda problem: PROBLEMS.get(problem, _("银行没有受理")),
+        attempt_words=ATTEMPT_STATES,
+        problem_words=lambda problem: PROBLEM_WORDS.get(problem, OTHER_PROBLEM),
         form=form,
         deeds=deeds_of(record),
     )

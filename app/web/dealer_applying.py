@@ -17,10 +17,11 @@ from app.errors import status_of
 from app.schemas.dealers import SHORTEST_PASSWORD
 from app.web.answering import Answer, sent_file, take_form
 from app.web.blueprint import web
-from app.web.dealer_words import APPLICATION_WORDS, WayStep, way_of
+from app.web.dealer_words import APPLICATION_STATES, WayStep, way_of
 from app.web.forms import Form
 from app.web.language import _, _l
 from registry.base import Refusal
+from registry.code_limits import Asker
 from registry.dealer_applications import (
     PURPOSE,
     ApplicationForm,
@@ -33,7 +34,7 @@ from registry.dealer_staff import PURPOSE as PASSWORD_PURPOSE
 from registry.dealer_staff import set_password_by_code
 from registry.dealer_steps import steps_of
 from registry.dealers import Dealer
-from registry.one_time_codes import Asker, send_code
+from registry.one_time_codes import send_code
 
 TYPED = ("name", "credit_code", "sub_district", "address", "phone", "opening_hours", "representative", "mobile")
 FIELDS = (*TYPED, "licence_photo", "code")
@@ -118,7 +119,7 @@ def show_application(reference: str) -> str:
         form=Form(fields=("reference",)),
         application=application,
         dealer=dealer,
-        state_word=APPLICATION_WORDS[application.state],
+        state_word=APPLICATION_STATES[application.state],
         way=_way(application, dealer),
         tag=STATE_TAGS[application.state],
     )

@@ -1,4 +1,4 @@
-"""What a dealer's states and its way to the licence are called on pages."""
+"""What a dealer's states and its way to the licence are called, on its own pages and at the desk."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from app.web.desk_words import Words
 from app.web.language import _, _l
 from registry.dealer_steps import DealerStep
 from registry.dealers import Dealer
 
-DEALER_WORDS = {
+DEALER_STATES: Words = {
     "applied": _l("已申请，待审核"),
     "refused": _l("申请未通过"),
     "accepted": _l("审核通过，待签承诺书"),
@@ -22,7 +23,7 @@ DEALER_WORDS = {
     "expired": _l("授牌已到期"),
     "revoked": _l("已撤销"),
 }
-APPLICATION_WORDS = {"waiting": _l("待审核"), "accepted": _l("已通过"), "refused": _l("未通过")}
+APPLICATION_STATES: Words = {"waiting": _l("待审核"), "accepted": _l("已通过"), "refused": _l("未通过")}
 # The way, each step with the state it leads to and who takes it.
 WAY = (
     ("accepted", _l("局里审核"), "wait"),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from flask import render_template, url_for
 from flask_babel.speaklater import LazyString
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, exists, func, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.access import STAFF, requires
@@ -16,28 +16,34 @@ from app.web.blueprint import web
 from app.web.desk_words import listed
 from app.web.language import _, _l
 from app.web.remembered import remembered
+from app.web.staff_accounts import DECIDES
+from app.web.staff_words import ROLE_WORDS
 from registry.cases import Case
 from registry.dealer_applications import DealerApplication
 from registry.dealer_commitments import CommitmentVersion
 from registry.dealer_licences import DealerRevocation
 from registry.dealers import Dealer
+from registry.staff_requests import StaffRequest
 from registry.trade_ins import EVERYBODYS
 from subsidy.appeals import Appeal
 from subsidy.corrections import waiting_for_correction
 from subsidy.holds import ClaimHold
 from subsidy.overrules import Overrule
-from subsidy.payouts import PaymentBatch, Payout
+from subsidy.payouts import PaymentBatch, Payout, PayoutEnd
 from subsidy.programme_change import ProgrammeChange
 from subsidy.returns import ReturnCase
 from subsidy.statement_lines import StatementRow, Verdict
+from subsidy.statement_resolution import PROPOSED
 
 SNAPSHOT = "mapai.desk_counts"
-ROLE_WORDS = {"operator": _l("受理员"), "reviewer": _l("复核员"), "finance": _l("财务")}
 
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """One work queue: where it is worked (``endpoint``, of one ``state`` where that is named) and by which roles."""
+    """One work queue: where it is worked (``endpoint``, of one ``state`` where that is named) and by which roles.
+
+    ``readers`` may open it; nobody else is shown that there is such a queue.
+    """
 
     key: str
     title: LazyString
@@ -45,6 +51,7 @@ class Queue:
     roles: tuple[str, ...]
     endpoint: str
     state: str | None = None
+    readers: tuple[str, ...] = STAFF
 
     @property
     def path(self) -> str:
@@ -82,17 +89,32 @@ QUEUES = (
         "licences", _l("已开通，等授牌"), _l("由开通的人以外的复核员授牌。"), ("reviewer",), "web.dealers", "enrolled"
     ),
     Queue("revocations", _l("撤销授牌等决定"), _l("由提出人以外的复核员决定。"), ("reviewer",), "web.dealers"),
-    Queue("frozen", _l("冻结的发放"), _l("银行前后说法不一，凭凭证了结。"), ("finance",), "web.frozen_payouts"),
+    Queue("frozen", _l("冻结的发放"), _l("银行前后说法不一，凭凭证提出了结。"), ("finance",), "web.frozen_payouts"),
+    Queue(
+        "ends",
+        _l("冻结发放的了结等批准"),
+        _l("由提出人以外的财务或者复核员批准。"),
+        ("finance", "reviewer"),
+        "web.frozen_payouts",
+    ),
     Queue(
         "commitments", _l("承诺书新版等批准"), _l("批准以后，每家商户都要重新签。"), ("reviewer",), "web.commitments"
     ),
     Queue("differences", _l("对账差异没有了结"), _l("查明一条，了结一条。"), ("operator", "finance"), "web.statements"),
     Queue(
         "write_offs",
-        _l("核销等批准"),
+        _l("对账差异的了结等批准"),
         _l("由提出人以外的财务或者复核员批准。"),
         ("finance", "reviewer"),
         "web.statements",
+    ),
+    Queue(
+        "staff",
+        _l("账号申请等决定"),
+        _l("由提出人以外的管理员决定。"),
+        ("administrator",),
+        "web.staff",
+        readers=DECIDES,
     ),
     Queue(
         "cases", _l("其他要人核对的"), _l("机器定不了的，在看板上。"), ("operator", "reviewer", "finance"), "web.board"
@@ -120,6 +142,7 @@ def desk() -> str:
             "who": listed([str(ROLE_WORDS[one]) for one in queue.roles]) or _("车主、代办点"),
         }
         for queue in QUEUES
+        if role in queue.readers
     ]
     return render_template(
         "desk.html",
@@ -132,6 +155,7 @@ def desk() -> str:
 
 def counts() -> dict[str, int]:
     """Count every queue."""
+    proposed = exists().where(PayoutEnd.payout_id == Payout.id, PayoutEnd.outcome.is_(None))
     open_line = (StatementRow.verdict != Verdict.SAME, StatementRow.resolved_at.is_(None))
     asked: dict[str, Select[int]] = {
         "batches": _of(PaymentBatch.id).where(PaymentBatch.state.in_(("cut", "half"))),
@@ -150,10 +174,12 @@ def counts() -> dict[str, int]:
             Dealer.state == "enrolled",
         ),
         "revocations": _of(DealerRevocation.id).where(DealerRevocation.decided_at.is_(None)),
-        "frozen": _of(Payout.id).where(Payout.state == "frozen"),
+        "frozen": _of(Payout.id).where(Payout.state == "frozen", ~proposed),
+        "ends": _of(PayoutEnd.id).where(PayoutEnd.outcome.is_(None)),
         "commitments": _of(CommitmentVersion.version).where(CommitmentVersion.approved_at.is_(None)),
         "differences": _of(StatementRow.id).where(*open_line),
-        "write_offs": _of(StatementRow.id).where(*open_line, StatementRow.resolution == "write_off"),
+        "write_offs": _of(StatementRow.id).where(*open_line, StatementRow.resolution.in_(PROPOSED)),
+        "staff": _of(StaffRequest.id).where(StaffRequest.outcome.is_(None)),
         "cases": _of(Case.id).where(Case.closed_at.is_(None)),
     }
     row = db.session.execute(select(*(query.scalar_subquery().label(name) for name, query in asked.items()))).one()

@@ -6,23 +6,18 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import TypedDict
 
-from flask import flash, request
+from flask import flash
 from sqlalchemy import select
 from sqlalchemy.orm import Session
-from werkzeug.wrappers import Response
 
 from app.auth import caller
 from app.context import business_now
 from app.db import db
-from app.errors import status_of
-from app.web.forms import Form, FormIncomplete
+from app.web.answering import Answer, take_form
+from app.web.forms import Form
 from app.web.language import _, _l
-from app.web.sending import send_once
 from registry.accounts import Account
-from registry.base import Refusal
 
-INCOMPLETE = 422
-NOT_FOUND = 404
 LARGEST_ID = 2**63 - 1
 SHORTEST_REASON = 4
 # What acts without being anybody's account.
@@ -35,6 +30,7 @@ OTHERS = {
     "applicant": _l("申请人"),
     "demo": _l("演示数据"),
     "import": _l("名单导入"),
+    "command:staff": _l("服务器上的命令"),
 }
 
 
@@ -51,29 +47,13 @@ def by_me() -> ByMe:
     return ByMe(session=db.session(), actor=caller().actor, now=business_now())
 
 
-def act(form: Form, work: Callable[[], str], show: Callable[[Form], str], **names: str) -> Response | tuple[str, int]:
+def act(form: Form, work: Callable[[], str], show: Callable[[Form], str], **names: str) -> Answer:
     """Do ``work`` once for this sending and go to the path it returns; show the form again where it is refused.
 
     ``work`` may check the form itself; ``names`` maps the domain's field names to the form's where they differ. A
     refusal that something is not there becomes a page of its own.
     """
-    try:
-        return send_once(
-            session=db.session(),
-            actor=caller().actor,
-            submission=form.submission,
-            content={**form.values, "path": request.path},
-            work=work,
-        )
-    except FormIncomplete:
-        status = INCOMPLETE
-    except Refusal as refusal:
-        status = status_of(refusal)
-        if status == NOT_FOUND:
-            raise
-        form.refuse(refusal, **names)
-    db.session.rollback()
-    return show(form.renewed()), status
+    return take_form(form=form, work=work, page=show, names=names, absent_raised=True)
 
 
 def reason_in(form: Form, name: str = "reason", *, missing: str = "", longest: int = 200) -> str:

@@ -15,9 +15,10 @@ from app.context import business_now
 from app.db import db
 from app.web.blueprint import web
 from app.web.desk_acting import act, by_me, done, may, names_of, reason_in, within
-from app.web.desk_words import APPEAL_STATES, CLAIM_STATES, HOLD_REASONS, fault_words, reason_words
+from app.web.desk_words import CLAIM_STATES, HOLD_REASONS, fault_words, reason_words
 from app.web.forms import Form
 from app.web.language import _
+from app.web.owner_words import APPEAL_STATES
 from app.web.wording import local
 from registry.trade_ins import EVERYBODYS, TradeIn
 from subsidy.appeals import (

@@ -12,11 +12,11 @@ from app.access import STAFF, requires
 from app.auth import hash_password
 from app.db import db
 from app.web.blueprint import asked_before, web
+from app.web.dealer_words import APPLICATION_STATES, DEALER_STATES
 from app.web.desk_acting import act, by_me, done, may, names_of, reason_in
 from app.web.desk_dealers import A_PAGE, counted, people_of
 from app.web.forms import Form
-from app.web.language import _
-from app.web.staff_words import APPLICATION_STATES, DEALER_STATES
+from app.web.language import _, pgettext
 from registry.dealer_applications import (
     DealerApplication,
     accept_application,
@@ -117,7 +117,7 @@ def _application(reference: str, form: Form) -> str:
         may_review=waits and may(*MAY_REVIEW),
         may_see_photo=application.licence_sha256 is not None and may(*MAY_SEE_LICENCE),
         rows=[
-            (_("商户"), DEALER_STATES["applied"], DEALER_STATES["accepted"]),
+            (pgettext("column", "商户"), DEALER_STATES["applied"], DEALER_STATES["accepted"]),
             (_("商户的账号"), _("没有"), _("负责人一个，账号 %(login)s", login=application.reference)),
             (_("代办点编号"), _("没有"), _("没有")),
         ],

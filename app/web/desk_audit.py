@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from datetime import date, datetime, time, timedelta
+from datetime import timedelta
 from typing import Any
 
 from flask import render_template, request, url_for
@@ -13,12 +12,12 @@ from app.actors import actor_of
 from app.api.erasures import MAY_RESTORE
 from app.db import db
 from app.web.blueprint import asked_before, web
+from app.web.board_filter import begins, day_in
 from app.web.claim_evidence import DEEDS
 from app.web.desk_acting import may, names_of
 from app.web.forms import Form
-from app.web.language import _, in_english
+from app.web.language import in_english
 from app.web.staff_words import AUDITED
-from app.web.wording import SHANGHAI
 from registry.audit import find_entries
 from registry.erasure import list_erasures
 from registry.retention import RETAINED
@@ -32,14 +31,14 @@ FILTERS = ("actor", "subject", "action", "from_day", "until_day")
 def audit() -> str:
     """Who did what, newest first, narrowed by each filter that is filled in."""
     form = Form.read(*FILTERS, source=request.args)
-    since, until = _day(form, "from_day"), _day(form, "until_day")
+    first, last = day_in(form, "from_day"), day_in(form, "until_day")
     named = {name: form.value(name) for name in ("actor", "subject", "action") if form.value(name)}
     if "actor" in named:
         named["actor"] = actor_of(named["actor"])
     found = find_entries(
         session=db.session(),
-        since=_begins(since),
-        until=_begins(until, days=1),
+        since=begins(first) if first else None,
+        until=begins(last + timedelta(days=1)) if last else None,
         before=asked_before(),
         limit=A_PAGE + 1,
         **named,
@@ -75,21 +74,3 @@ def erasures() -> str:
 def _retained(code: str) -> str:
     kept = RETAINED[code]
     return kept.en if in_english() else kept.zh
-
-
-def _day(form: Form, name: str) -> date | None:
-    typed = form.value(name)
-    if not typed:
-        return None
-    if re.fullmatch(r"20\d{2}-\d{2}-\d{2}", typed, re.ASCII):
-        try:
-            return date.fromisoformat(typed)
-        except ValueError:
-            pass
-    form.blame(name, _("日期不对。"), _("写成 2026-06-16 这样。"))
-    return None
-
-
-def _begins(day: date | None, *, days: int = 0) -> datetime | None:
-    """The instant at which the day, or one so many days later, begins in the district."""
-    return None if day is None else datetime.combine(day + timedelta(days=days), time(), tzinfo=SHANGHAI)

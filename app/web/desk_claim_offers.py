@@ -9,26 +9,14 @@ from sqlalchemy import select
 from app.auth import caller
 from app.db import db
 from app.web.desk_acting import may, names_of
-from app.web.language import _l
+from app.web.desk_words import HOLD_REASONS, RETURN_KINDS
 from app.web.trade_in_record import Record
-from subsidy.holds import HOLD_REASONS, open_hold
+from subsidy.holds import open_hold
 from subsidy.overrules import Overrule
-from subsidy.returns import KINDS, standing_return
+from subsidy.returns import standing_return
 
 DEED_FIELDS = ("deed", "reason_code", "reason", "kind", "proof_no")
 MONEY_IS_HERE = (None, "awaiting_wallet", "owed")
-HOLDS = {
-    "identity": _l("身份要再核对"),
-    "old_bike": _l("旧车材料要再核对"),
-    "new_bike": _l("新车材料要再核对"),
-    "sale": _l("发票或价格要再核对"),
-    "complaint": _l("收到投诉举报"),
-    "fraud": _l("疑似冒领"),
-    "other": _l("其他"),
-}
-RETURNS = {"bike_returned": _l("新车已退"), "plate_annulled": _l("号牌被撤销"), "fraud": _l("查实冒领")}
-assert HOLDS.keys() == HOLD_REASONS.keys(), "every reason for a hold has its word here"
-assert RETURNS.keys() == KINDS.keys(), "every kind of return has its word here"
 
 
 def deeds_of(record: Record) -> dict[str, Any]:
@@ -63,9 +51,9 @@ def deeds_of(record: Record) -> dict[str, Any]:
         "any": any(deeds.values()),
         "held": hold if held else None,
         "held_by": names_of([hold.held_by])[hold.held_by] if hold and held else "",
-        "hold_words": HOLDS,
+        "hold_words": HOLD_REASONS,
         "proposed": proposed,
         "case": case,
-        "reasons": tuple(HOLDS.items()),
-        "kinds": tuple(RETURNS.items()),
+        "reasons": tuple(HOLD_REASONS.items()),
+        "kinds": tuple(RETURN_KINDS.items()),
     }

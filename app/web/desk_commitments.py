@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, time
 
-from flask import render_template, request, url_for
+from flask import render_template, url_for
 from sqlalchemy import select
 from werkzeug.wrappers import Response
 
@@ -12,6 +12,7 @@ from app.access import STAFF, requires
 from app.auth import caller
 from app.context import business_now
 from app.db import db
+from app.web.answering import lines_of
 from app.web.blueprint import web
 from app.web.desk_acting import act, by_me, done, may, names_of
 from app.web.forms import Form
@@ -43,7 +44,7 @@ def draft_commitment() -> Response | tuple[str, int]:
     """Draft the next version."""
     form = Form.read("effective_on", "sign_by")
     form.fields = FIELDS
-    form.values["text"] = _paragraphs()
+    form.values["text"] = lines_of("text", longest=LONGEST_TEXT)
 
     def work() -> str:
         text = form.text("text", _("还没有写正文。"), longest=LONGEST_TEXT)
@@ -89,10 +90,3 @@ def _page(form: Form) -> str:
         may_draft=draft is None and may(DRAFTS),
         may_decide=draft is not None and may(DECIDES) and draft.drafted_by != caller().actor,
     )
-
-
-def _paragraphs() -> str:
-    """The typed text with its paragraphs: a form's other fields are one line each."""
-    typed = request.form.get("text", "")[: LONGEST_TEXT + 1]
-    lines = ("".join(sign for sign in line if sign.isprintable()).strip() for line in typed.splitlines())
-    return "\n".join(lines).strip()

@@ -17,16 +17,14 @@ from app.auth import caller
 from app.context import business_now, keyring, settings
 from app.db import db
 from app.web.blueprint import web
+from app.web.dealer_words import DEALER_STATES
 from app.web.desk_acting import act, by_me, done, may, names_of, reason_in, within
 from app.web.desk_words import Words
 from app.web.forms import Form
-from app.web.language import _, _l, ngettext
-from app.web.staff_words import DEALER_STATES
-from registry.dealer_applications import (
-    DealerApplication,
-)
+from app.web.language import _, _l, ngettext, pgettext
+from registry.dealer_applications import DealerApplication
 from registry.dealer_commitments import current_version, signature_of
-from registry.dealer_handover import FINISHED
+from registry.dealer_handover import count_open
 from registry.dealer_inputs import masked_mobile, open_representative
 from registry.dealer_licences import (
     decide_revocation,
@@ -41,7 +39,6 @@ from registry.dealer_licences import (
 from registry.dealer_steps import DealerStep, steps_of
 from registry.dealers import DEALER, Dealer, get_dealer, list_dealers
 from registry.people import mask_name
-from registry.trade_ins import TradeIn
 
 A_PAGE = 50
 TAGS = {"licensed": "done", "suspended": "stop", "revoked": "stop", "refused": "stop", "expired": "stop"}
@@ -69,7 +66,6 @@ class Deed:
     label: LazyString
     hint: LazyString
     roles: tuple[str, ...]
-    state_after: str
     done: LazyString
     with_reason: bool = False
 
@@ -82,7 +78,6 @@ DEEDS = {
             label=_l("开通置换功能"),
             hint=_l("开通以后由复核员授牌，授了牌才能接待车主。"),
             roles=("operator",),
-            state_after="enrolled",
             done=_l("开通了，请复核员授牌。"),
         ),
         Deed(
@@ -90,7 +85,6 @@ DEEDS = {
             label=_l("授牌"),
             hint=_l("发下一个代办点编号，马上可以接待车主。开通的人不能授牌。"),
             roles=("reviewer",),
-            state_after="licensed",
             done=_l("授牌了，现在可以接待车主。"),
         ),
         Deed(
@@ -98,7 +92,6 @@ DEEDS = {
             label=_l("授牌续期"),
             hint=_l("从到期那天接着算；已经到期的从今天算。"),
             roles=("reviewer",),
-            state_after="licensed",
             done=_l("续期了。"),
         ),
         Deed(
@@ -106,7 +99,6 @@ DEEDS = {
             label=_l("暂停授牌"),
             hint=_l("马上不能登记新的旧车；已经收下的可以办完，也可以转给别的代办点。"),
             roles=("operator", "reviewer"),
-            state_after="suspended",
             with_reason=True,
             done=_l("暂停了。"),
         ),
@@ -115,7 +107,6 @@ DEEDS = {
             label=_l("恢复授牌"),
             hint=_l("马上可以登记新的旧车，授牌的到期日不变。"),
             roles=("reviewer",),
-            state_after="licensed",
             with_reason=True,
             done=_l("恢复了。"),
         ),
@@ -124,7 +115,6 @@ DEEDS = {
             label=_l("提出撤销授牌"),
             hint=_l("提出以后什么都不变，要由复核员决定。"),
             roles=("operator",),
-            state_after="revoked",
             with_reason=True,
             done=_l("提出了，请复核员决定。"),
         ),
@@ -241,7 +231,6 @@ def _dealer(dealer_id: int, form: Form) -> str:
     steps = steps_of(session=session, dealer_id=dealer.id)
     revocation = open_revocation(session=session, dealer_id=dealer.id)
     version = current_version(session=session, now=business_now()).version
-    open_ones = select(func.count()).where(TradeIn.dealer_id == dealer.id, TradeIn.state.not_in(FINISHED))
     names = names_of([*(step.actor for step in steps), revocation.proposed_by if revocation else None])
     return render_template(
         "desk_dealer.html",
@@ -251,7 +240,7 @@ def _dealer(dealer_id: int, form: Form) -> str:
         people=people_of(dealer),
         signed=signature_of(session=session, dealer_id=dealer.id, version=version) is not None,
         version=version,
-        open_trade_ins=session.scalar(open_ones) or 0,
+        open_trade_ins=count_open(session=session, dealer_id=dealer.id),
         steps=[(step, STEPS.get(step.step, step.step), names[step.actor]) for step in reversed(steps)],
         revocation=revocation,
         proposer=names[revocation.proposed_by] if revocation else "",
@@ -280,14 +269,14 @@ def _changes(dealer: Dealer) -> list[tuple[Any, Any, Any]]:
     now = DEALER_STATES[dealer.state]
     if dealer.state == "trained":
         return [
-            (_("商户"), now, DEALER_STATES["enrolled"]),
+            (pgettext("column", "商户"), now, DEALER_STATES["enrolled"]),
             (_("置换功能"), _("关"), _("开")),
             (_("代办点编号"), _("没有"), _("没有")),
         ]
     if dealer.state == "enrolled":
         days = settings().enrolment.licence_days
         return [
-            (_("商户"), now, DEALER_STATES["licensed"]),
+            (pgettext("column", "商户"), now, DEALER_STATES["licensed"]),
             (_("代办点编号"), dealer.point_no or _("没有"), dealer.point_no or _("下一个编号")),
             (_("授牌有效期"), _("没有"), ngettext("今天起 %(num)s 天", "今天起 %(num)s 天", days)),
             (_("登记新的旧车"), _("不能"), _("能")),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from flask import render_template, request, url_for
-from sqlalchemy import select
 from werkzeug.wrappers import Response
 
 from app.access import requires
@@ -12,11 +11,10 @@ from app.web.blueprint import web
 from app.web.desk_acting import act, by_me, done, reason_in, within
 from app.web.forms import Form
 from app.web.language import _
-from app.web.staff_words import TRADE_IN_STATES
+from app.web.owner_words import TRADE_IN_STATES
 from registry.codes import clean_reference
-from registry.dealer_handover import FINISHED, hand_over
+from registry.dealer_handover import hand_over, open_of
 from registry.dealers import get_dealer, list_dealers
-from registry.trade_ins import TradeIn
 
 HANDS_OVER = "operator"
 FIELDS = ("to_dealer_id", "reason")
@@ -61,13 +59,12 @@ def give_over(dealer_id: int) -> Response | tuple[str, int]:
 def _page(dealer_id: int, form: Form) -> str:
     session = db.session()
     dealer = get_dealer(session=session, dealer_id=within(dealer_id))
-    found = select(TradeIn).where(TradeIn.dealer_id == dealer.id, TradeIn.state.not_in(FINISHED))
     others = [one for one in list_dealers(session=session, state="licensed", limit=A_PAGE) if one.id != dealer.id]
     return render_template(
         "desk_handover.html",
         form=form,
         dealer=dealer,
-        rows=session.scalars(found.order_by(TradeIn.id).limit(A_PAGE)).all(),
+        rows=open_of(session=session, dealer_id=dealer.id, limit=A_PAGE),
         states=TRADE_IN_STATES,
         chosen=form.value("references").split(),
         options=[(str(one.id), f"{one.point_no} {one.name}") for one in others],

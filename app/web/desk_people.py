@@ -12,11 +12,12 @@ from werkzeug.wrappers import Response
 from app.access import STAFF, requires
 from app.api.erasures import MAY_RESTORE
 from app.auth import caller
-from app.context import keyring
+from app.context import keyring, settings
 from app.db import db
 from app.errors import status_of
+from app.web.answering import INCOMPLETE, NOT_FOUND
 from app.web.blueprint import web
-from app.web.desk_acting import INCOMPLETE, NOT_FOUND, act, by_me, done, names_of, reason_in
+from app.web.desk_acting import act, by_me, done, names_of, reason_in
 from app.web.forms import Form, FormIncomplete
 from app.web.language import _, _l
 from registry.base import Refusal
@@ -55,6 +56,7 @@ def look(reference: str) -> tuple[Page, int]:
             field=cast(Field, field),
             reason=reason,
             address=request.remote_addr or "",
+            most_per_hour=settings().unmaskings_per_hour,
         )
         db.session.commit()
         return _person(reference, Form(fields=("field", "reason")), seen=(field, value)), 200

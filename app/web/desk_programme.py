@@ -15,7 +15,6 @@ from app.db import db
 from app.web.blueprint import web
 from app.web.desk_acting import act, by_me, done, may, names_of, reason_in
 from app.web.desk_rules import (
-    OF_A_STAGE,
     SAID,
     Effect,
     difference_rows,
@@ -274,7 +273,6 @@ def _draft(form: Form, *, effect: Effect | None = None, run: EffectRun | None = 
         form=form,
         stages=range(1, len(before.stages) + 2),
         last=len(before.stages) + 1,
-        parts=OF_A_STAGE,
         version_no=programme.version_no,
         effect=effect,
         run=run,

@@ -33,7 +33,8 @@ def reports() -> str:
     except ProgrammeNotFound:
         return render_template("desk_reports.html", rows=[], name="")
     rows = [("", _("到现在为止的全部")), *((month, _month_name(month)) for month in _months(programme))]
-    return render_template("desk_reports.html", rows=rows, name=programme.name_zh)
+    name = programme.name_en if in_english() else programme.name_zh
+    return render_template("desk_reports.html", rows=rows, name=name)
 
 
 @web.get("/desk/reports/closing.xlsx", endpoint="report_workbook")

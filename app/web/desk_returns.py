@@ -22,7 +22,7 @@ from app.web.desk_words import (
     RETURN_STATES,
 )
 from app.web.forms import Form
-from app.web.language import _
+from app.web.language import _, pgettext
 from app.web.wording import local, money_exact, yuan_exact
 from registry.trade_ins import TradeIn
 from subsidy.case_numbers import RETURN as RETURN_PREFIX
@@ -75,6 +75,7 @@ def decide_return(reference: str) -> Response | tuple[str, int]:
                 session=db.session(),
                 reference=number,
                 repayment_days=settings().repayment_days,
+                repay_to=settings().repay_to,
                 clock=settings().clock,
                 actor=caller().actor,
             )
@@ -184,12 +185,12 @@ def _return(
 
 def _return_rows(case: ReturnCase, claim: Claim | None) -> list[tuple[str, str, str]]:
     if claim is None:
-        return [(_("新车和号牌"), _("在用"), _("退回")), (_("补贴申领"), _("没有"), _("没有"))]
+        return [(_("新车和号牌"), _("在用"), pgettext("becomes", "退回")), (_("补贴申领"), _("没有"), _("没有"))]
     payout = db.session.scalar(select(Payout).where(Payout.trade_in_id == case.trade_in_id))
     paid = payout is not None and payout.state == "settled"
     amount = yuan_exact(claim.amount_fen)
     rows = [
-        (_("新车和号牌"), _("在用"), _("退回")),
+        (_("新车和号牌"), _("在用"), pgettext("becomes", "退回")),
         (_("这笔申领"), str(CLAIM_STATES[claim.state]), str(CLAIM_STATES["returned"])),
     ]
     if payout is not None:

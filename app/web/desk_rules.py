@@ -11,7 +11,7 @@ from typing import Any
 from app.web.desk_words import listed
 from app.web.forms import Form
 from app.web.language import _, _l, ngettext
-from app.web.wording import SHANGHAI, count, full_day, local, moment_full, money_exact, stage_name
+from app.web.wording import SHANGHAI, count, full_day, local, moment_full, money_exact, stage_name, until_full
 from subsidy.rules import Rules, StageRules
 
 DAY, HOUR = 24 * 3600, 3600
@@ -74,7 +74,7 @@ def form_of(rules: Rules) -> Form:
             f"s{stage.number}_places": str(stage.places),
             f"s{stage.number}_budget": _plain(stage.budget_fen),
             f"s{stage.number}_opens_at": f"{local(stage.opens_at):%Y-%m-%d %H:%M:%S}".removesuffix(":00"),
-            f"s{stage.number}_closes_at": f"{local(stage.closes_at):%Y-%m-%d %H:%M:%S}".removesuffix(":00"),
+            f"s{stage.number}_closes_at": _end(stage.closes_at),
         }
     values |= {
         "late_hours": f"{rules.late_window.total_seconds() / HOUR:g}",
@@ -218,15 +218,26 @@ def _seconds(form: Form, name: str, label: str, unit: int) -> int:
 
 def _instant(form: Form, name: str, label: str) -> datetime:
     typed = form.value(name).replace("T", " ").replace("/", "-")
+    # Midnight, told as the end of its day.
+    ends = re.fullmatch(r"(\d{4}-\d{1,2}-\d{1,2}) 24:00(:00)?", typed, re.ASCII)
+    typed = ends[1] if ends else typed
     for shape in ("%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d"):
         try:
             moment = datetime.strptime(typed, shape).replace(tzinfo=SHANGHAI)
         except ValueError:
             continue
         if moment.year in YEARS:
-            return moment.astimezone(UTC)
+            return (moment + timedelta(days=1 if ends else 0)).astimezone(UTC)
     form.blame(name, _wrong(label, typed), _("写成 2026-07-01 00:00 这样。"))
     return datetime(2000, 1, 1, tzinfo=UTC)
+
+
+def _end(instant: datetime) -> str:
+    """An end as the form takes it: midnight belongs to the day that ends, as on every page."""
+    there = local(instant)
+    if there.hour == there.minute == there.second == 0:
+        return f"{there - timedelta(days=1):%Y-%m-%d} 24:00"
+    return f"{there:%Y-%m-%d %H:%M:%S}".removesuffix(":00")
 
 
 def _plain(fen: int) -> str:
@@ -247,6 +258,8 @@ def _value(name: str, value: Any) -> str:
         return _("是") if value else _("否")
     if name.endswith("_fen"):
         return _yuan(value)
+    if name.endswith("closes_at"):
+        return until_full(datetime.fromisoformat(value))
     if name.endswith("_at"):
         return moment_full(datetime.fromisoformat(value)).removesuffix(":00")
     if name == "late_window_seconds":

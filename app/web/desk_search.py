@@ -8,8 +8,8 @@ from app.access import STAFF, requires
 from app.context import settings
 from app.db import db
 from app.errors import status_of
+from app.web.answering import INCOMPLETE
 from app.web.blueprint import web
-from app.web.desk_acting import INCOMPLETE
 from app.web.forms import Form, FormIncomplete
 from app.web.language import _
 from app.web.place import place_of

@@ -25,11 +25,13 @@ from app.web.wording import count, money_exact
 from registry.trade_ins import TradeIn
 from subsidy.payouts import BankStatement, Payout
 from subsidy.statement_lines import StatementLineNotFound, StatementRow, Verdict, list_lines
-from subsidy.statement_payouts import is_paid_and_awarded
+from subsidy.statement_payouts import is_booked, is_paid_and_awarded, state_after
 from subsidy.statement_resolution import (
     BY_FINANCE,
+    PROPOSED,
     Decider,
-    decide_write_off,
+    decide_resolution,
+    is_proposed,
     resolve_line,
     short_by_fen,
 )
@@ -63,7 +65,7 @@ def statements() -> str:
     ).all()
     proposed = db.session.scalars(
         select(StatementRow)
-        .where(StatementRow.resolution == "write_off", StatementRow.resolved_at.is_(None))
+        .where(StatementRow.resolution.in_(PROPOSED), StatementRow.resolved_at.is_(None))
         .order_by(StatementRow.id)
     ).all()
     return render_template(
@@ -71,6 +73,7 @@ def statements() -> str:
         rows=[(row[0], row[1], row[2]) for row in rows],
         proposed=proposed,
         verdicts=VERDICTS,
+        resolutions=RESOLUTIONS,
         names=names_of([row.found_by for row in proposed]),
     )
 
@@ -121,24 +124,24 @@ def resolve(line_id: int) -> Response | tuple[str, int]:
             **_by_decider(),
         )
         words = _("了结了。") if row.resolved_at else _("记下了，这条差异还开着。")
-        if row.resolution == "write_off" and row.resolved_at is None:
-            words = _("核销提出来了，要由另一位财务或者复核员批准。")
+        if is_proposed(row):
+            words = _("提出来了，要由另一位财务或者复核员批准。")
         return done(words, url_for("web.statement_line", line_id=line_id))
 
     return act(form, work, lambda form: _line(line_id, form))
 
 
-@web.post("/desk/statement-lines/<int:line_id>/write-off", endpoint="decide_write_off")
+@web.post("/desk/statement-lines/<int:line_id>/decision", endpoint="decide_line")
 @requires(*DECIDES)
-def write_off(line_id: int) -> Response | tuple[str, int]:
-    """Approve or refuse a proposed write-off."""
+def decide(line_id: int) -> Response | tuple[str, int]:
+    """Approve or refuse how somebody else would end a difference, or take one's own proposal back."""
     form = Form.read("finding", "decision")
 
     def work() -> str:
         finding = reason_in(form, "finding", missing=_("还没有写为什么。"), longest=LONGEST)
         approve = form.value("decision") == "approve"
-        decide_write_off(line_id=within(line_id), approve=approve, finding=finding, **_by_decider())
-        words = _("批准核销了，这条差异了结了。") if approve else _("没有批准，这条差异还开着。")
+        decide_resolution(line_id=within(line_id), approve=approve, finding=finding, **_by_decider())
+        words = _("批准了，这条差异了结了。") if approve else _("没有批准，这条差异还开着。")
         return done(words, url_for("web.statement_line", line_id=line_id))
 
     return act(form, work, lambda form: _line(line_id, form))
@@ -170,7 +173,7 @@ def _line(line_id: int, form: Form) -> str:
     if request.method == "GET" and not form.value("finding") and row.is_open:
         form.values |= {"finding": row.finding or "", "document_no": row.document_no or ""}
     payout = None if row.payout_id is None else db.session.get(Payout, row.payout_id)
-    proposed = row.is_open and row.resolution == "write_off"
+    proposed = is_proposed(row)
     own = row.found_by == caller().actor
     offered = [key for key in RESOLUTIONS if key not in BY_FINANCE or may("finance")]
     return render_template(
@@ -190,26 +193,30 @@ def _line(line_id: int, form: Form) -> str:
         names=names_of([row.found_by, row.resolved_by]),
         proposed=proposed,
         own=own,
-        rows=_write_off_rows(row, payout) if proposed else [],
+        rows=_rows(row, payout) if proposed else [],
+        is_write_off=row.resolution == "write_off",
         may_work=row.is_open and not proposed and may(*WORKS),
-        may_decide=proposed and may(*DECIDES) and not own,
+        may_decide=proposed and may(*DECIDES),
     )
 
 
-def _write_off_rows(row: StatementRow, payout: Payout | None) -> list[tuple[Any, Any, Any]]:
+def _rows(row: StatementRow, payout: Payout | None) -> list[tuple[Any, Any, Any]]:
     """What approving changes: the difference, and for whom; only a frozen payout moves, everything else stays."""
-    rows: list[tuple[Any, Any, Any]] = [
-        (_("这条差异"), _("没有了结"), _("了结，两边账从此差这一笔")),
-        (_("核销金额"), money_exact(0), money_exact(short_by_fen(row))),
-    ]
+    is_write_off = row.resolution == "write_off"
+    rows: list[tuple[Any, Any, Any]] = [(_("这条差异"), _("没有了结"), RESOLUTIONS[row.resolution or ""])]
+    if is_write_off:
+        rows = [
+            (_("这条差异"), _("没有了结"), _("了结，两边账从此差这一笔")),
+            (_("核销金额"), money_exact(0), money_exact(short_by_fen(row))),
+        ]
     if payout is None:
         return [*rows, (_("台账"), _("没有这一笔"), _("没有这一笔"))]
     amount, now = money_exact(payout.amount_fen), PAYOUT_STATES[payout.state]
-    then, booked = now, amount if payout.state == "settled" else money_exact(0)
-    after = booked
+    booked = amount if is_booked(session=db.session(), payout=payout) else money_exact(0)
+    then, after = now, booked
     if payout.state == "frozen":
-        is_paid = is_paid_and_awarded(session=db.session(), payout=payout)
-        then, after = PAYOUT_STATES["settled" if is_paid else "withdrawn"], amount if is_paid else money_exact(0)
+        state = _state_after(row, payout)
+        then, after = PAYOUT_STATES[state], amount if state == "settled" else booked
     position = _("序号 %(position)s", position=count(payout.position))
     return [
         *rows,
@@ -223,11 +230,20 @@ def _write_off_rows(row: StatementRow, payout: Payout | None) -> list[tuple[Any,
     ]
 
 
+def _state_after(row: StatementRow, payout: Payout) -> str:
+    session, resolution = db.session(), row.resolution or ""
+    if resolution == "write_off":
+        is_paid = is_paid_and_awarded(session=session, payout=payout)
+        resolution = "settle_by_document" if is_paid else "refund_received"
+    state = state_after(session=session, payout=payout, resolution=resolution, bank_number=row.bank_number)
+    return state or payout.state
+
+
 def _tag(row: StatementRow) -> tuple[str, str]:
     if row.verdict == Verdict.SAME:
         return "done", _("一致")
     if not row.is_open:
         return "done", _("了结了")
-    if row.resolution == "write_off":
-        return ("you" if may(*DECIDES) and row.found_by != caller().actor else "wait"), _("核销，等批准")
+    if is_proposed(row):
+        return ("you" if may(*DECIDES) and row.found_by != caller().actor else "wait"), _("等批准")
     return ("you" if may(*WORKS) else "wait"), _("没有了结")

@@ -18,12 +18,11 @@ from app.web.forms import Form
 from app.web.language import _
 from app.web.progress import steps_of, who_acts
 from app.web.trade_in_record import PHOTO_WORDS, read_record
-from registry.trade_ins import EVERYBODYS, PHOTO_KINDS, TradeInPhoto, get_trade_in
+from registry.trade_ins import EVERYBODYS, OVER, PHOTO_KINDS, TradeInPhoto, get_trade_in
 from subsidy.corrections import mark_fault
 from subsidy.faults import MARKABLE
 
 MARKS = ("operator", "reviewer")
-OVER = ("completed", "withdrawn")
 
 
 @web.get("/desk/trade-ins/<reference>", endpoint="desk_trade_in")

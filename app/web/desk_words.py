@@ -35,12 +35,6 @@ ATTEMPT_STATES: Words = {
     "rejected": _l("银行已退回"),
 }
 OVERRULE_STATES: Words = {"proposed": _l("待复核"), "approved": _l("已同意"), "refused": _l("未同意")}
-APPEAL_STATES: Words = {
-    "filed": _l("待答复"),
-    "upheld": _l("拟支持，待复核"),
-    "granted": _l("已支持"),
-    "rejected": _l("未支持"),
-}
 RETURN_STATES: Words = {
     "proposed": _l("待复核"),
     "refused": _l("未同意"),

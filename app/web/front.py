@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from werkzeug.wrappers import Response
 
 from app.access import public
+from app.auth import COOKIE
 from app.context import business_now, settings
 from app.db import db
 from app.live import live
@@ -36,7 +37,8 @@ def tagged(body: str) -> Response:
     """Return the page with an ETag of its content; 304 where the reader has it already."""
     answer = make_response(body)
     answer.set_etag(hashlib.sha256(body.encode()).hexdigest()[:32])
-    answer.headers["Cache-Control"] = "private, no-cache"
+    # What is shown to somebody signed in stays on no shared computer.
+    answer.headers["Cache-Control"] = "private, no-store" if COOKIE in request.cookies else "private, no-cache"
     answer.headers["Vary"] = "Cookie"
     return answer.make_conditional(request)
 

@@ -15,6 +15,7 @@ from app.auth import caller, current_account
 from app.context import keyring
 from app.db import db
 from app.errors import status_of
+from app.web.answering import INCOMPLETE
 from app.web.blueprint import web
 from app.web.forms import Form, FormIncomplete
 from app.web.language import _, _l, in_english
@@ -34,7 +35,6 @@ from registry.import_jobs import (
 from registry.import_kinds import KINDS
 
 FIELDS = ("kind", "file")
-INCOMPLETE = 422
 SHOWN = 20
 # A page that waits asks again by itself, also where no script runs.
 REFRESH_SECONDS = 2

@@ -18,12 +18,12 @@ from app.web.front import tagged
 from app.web.owner_questions import MAKERS, way_into
 from app.web.owner_record import find_own, is_over, may_choose_wallet, own_trade_ins, read_own_trade_in
 from app.web.owner_words import FILED_BIKE_WORDS, MESSAGE_WORDS
-from app.web.progress import headline, place_note, steps_of, who_acts
+from app.web.progress import Now, headline, place_note, steps_of, who_acts
+from app.web.progress_money import repaying, told_of_no_subsidy, ways_to_repay
 from app.web.trade_in_record import Record
 from registry.filings import FiledBike
 from registry.messages import Message
 from registry.owner_drafts import half_filled
-from subsidy.returns import standing_return
 
 MESSAGES_SHOWN = 100
 MESSAGES_ON_THE_WAY = 2
@@ -37,7 +37,7 @@ def my_trade_ins() -> AnyResponse | str:
     if len(own) == 1 and "all" not in request.args:
         return redirect(url_for("web.my_trade_in", reference=own[0].reference), 303)
     records = [read_own_trade_in(trade_in) for trade_in in own]
-    items = [{"record": record, "now": who_acts(record, "owner"), "over": is_over(record)} for record in records]
+    items = [{"record": record, "now": _acts(record), "over": is_over(record)} for record in records]
     return render_template(
         "my.html",
         going=[item for item in items if not item["over"]],
@@ -54,9 +54,6 @@ def my_trade_in(reference: str) -> str:
     trade_in = record.trade_in
     return render_template(
         "own_trade_in.html",
-        may_choose_wallet=may_choose_wallet(record),
-        returned=standing_return(session=db.session(), trade_in_id=trade_in.id),
-        messages=_messages(record, most=MESSAGES_ON_THE_WAY),
         half_filled=[
             kind for kind in half_filled(session=db.session(), trade_in_id=trade_in.id) if MAKERS[kind](record)
         ],
@@ -69,7 +66,7 @@ def my_trade_in(reference: str) -> str:
 @requires("owner")
 def my_trade_in_live(reference: str) -> AnyResponse:
     """The part of the own trade-in's page that changes by itself."""
-    return tagged(render_template("own_progress.html", **_progress(find_own(reference))))
+    return tagged(render_template("own_live.html", **_progress(find_own(reference))))
 
 
 @web.get("/my/<reference>/wallet", endpoint="my_wallet")
@@ -95,7 +92,8 @@ def my_return(reference: str) -> str:
     return render_template(
         "own_return.html",
         record=record,
-        returned=standing_return(session=db.session(), trade_in_id=record.trade_in.id),
+        returned=record.returned,
+        ways=ways_to_repay(number=record.returned.reference, repay_to=settings().repay_to) if record.returned else (),
     )
 
 
@@ -104,10 +102,19 @@ def _own_bikes() -> list[dict[str, str]]:
     return [{"plate_no": row.plate_no, "brand": row.brand, "word": str(FILED_BIKE_WORDS[row.state])} for row in rows]
 
 
+def _acts(record: Record) -> Now:
+    return who_acts(record, "owner", repay_to=settings().repay_to)
+
+
 def _progress(record: Record) -> dict[str, Any]:
     return {
         "record": record,
-        "now": who_acts(record, "owner"),
+        "now": _acts(record),
+        "warning": told_of_no_subsidy(record, owner=True),
+        "repaying": repaying(record),
+        "returned": record.returned,
+        "may_choose_wallet": may_choose_wallet(record),
+        "messages": _messages(record, most=MESSAGES_ON_THE_WAY),
         "steps": steps_of(record),
         "headline": headline(record),
         "note": place_note(record),

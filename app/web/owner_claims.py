@@ -19,7 +19,7 @@ from app.web.language import _, in_english, ngettext
 from app.web.owner_forms import add_pictures
 from app.web.owner_questions import PHOTOS, read_images, way_into
 from app.web.owner_record import find_own
-from app.web.owner_words import APPEAL_WORDS, CLAIM_WORDS
+from app.web.owner_words import APPEAL_STATES, CLAIM_WORDS
 from app.web.wording import full_day
 from subsidy.appeals import MOST_PHOTOS, OPEN, photos_of
 from subsidy.decision_record import DecisionRecord, RuleFinding, decision_record
@@ -143,7 +143,7 @@ def _appeal_page(reference: str, form: Form) -> str:
         told=told,
         appeal=appeal,
         way=way_into(record, "appeal"),
-        state=APPEAL_WORDS[appeal.state] if appeal else "",
+        state=APPEAL_STATES[appeal.state] if appeal else "",
         answered=appeal is not None and appeal.state not in OPEN,
         due=full_day(appeal.due_on) if appeal else "",
         photos=len(photos_of(session=db.session(), appeal=appeal)) if appeal else 0,

@@ -26,7 +26,7 @@ from app.web.owner_words import (
     PURPOSE_WORDS,
     RELATION_WORDS,
     REMOVED_WORDS,
-    TRADE_IN_WORDS,
+    TRADE_IN_STATES,
 )
 from app.web.transfers import transfers_with
 from app.web.wording import full_day
@@ -59,7 +59,7 @@ def show_data() -> str:
         id_no=mask_id_number(held.id_no),
         phone=mask_phone(held.phone) if held.phone else None,
         document=DOCUMENT_WORDS.get(held.document, held.document),
-        trade_in_words=TRADE_IN_WORDS,
+        trade_in_words=TRADE_IN_STATES,
         looks=[(look.at, FIELD_WORDS.get(look.field, look.field), look.role) for look in held.looks],
         consents=_consents(person_id),
         proxies=_proxies(person_id),

@@ -9,7 +9,7 @@ from app.context import business_now, keyring, partners, reach_of, settings
 from app.db import db
 from app.web.correcting import LABELS, correct, wrong_fields
 from app.web.forms import Form
-from app.web.language import _, _l, in_english, ngettext
+from app.web.language import _, _l, in_english, ngettext, pgettext
 from app.web.owner_questions import MAKERS, OwnerForm, Question
 from app.web.owner_record import may_choose_wallet
 from app.web.trade_in_record import Record
@@ -100,7 +100,7 @@ def appeal_form(record: Record) -> OwnerForm | None:
     days = settings().appeal_working_days
     return OwnerForm(
         kind="appeal",
-        title=_("申诉"),
+        title=pgettext("one", "申诉"),
         questions=(
             Question(
                 name="body",

@@ -161,7 +161,7 @@ def send_form(reference: str, kind: Kind) -> Answer:
             form.blame(None, _("这张表在别的地方改过，请再看一遍。"))
         form.check()
         said = made.send(draft)
-        drop_draft(session=db.session(), trade_in_id=record.trade_in.id, kind=kind)
+        drop_draft(session=db.session(), trade_in_id=record.trade_in.id, kind=kind, key=draft.key)
         flash(said)
         return _own_page(reference)
 
@@ -282,7 +282,6 @@ def _question_page(record: Record, made: OwnerForm, asked: Question, form: Form)
         form=form,
         number=_names(made).index(asked.name) + 1,
         photos=list(draft.photos) if draft else [],
-        begun=draft is not None,
         answered=draft is not None and not _open(made, draft),
     )
 

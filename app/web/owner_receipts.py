@@ -19,6 +19,7 @@ from app.web.blueprint import web
 from app.web.forms import said
 from app.web.owner_record import find_own
 from app.web.owner_words import OUTCOME_WORDS
+from app.web.trade_in_record import Record
 from subsidy.log_reading import LogEmpty
 from subsidy.receipts import NoClaimYet, ReceiptErased, ReceiptNotReady, receipt_of, short_link
 
@@ -29,22 +30,7 @@ QUIET_MODULES = 4
 @requires("owner")
 def show_receipt(reference: str) -> str:
     """The receipt with its QR; where the log has not reached the claim yet, that it will."""
-    record = find_own(reference)
-    receipt, refusal = None, None
-    try:
-        receipt = receipt_of(session=db.session(), trade_in=record.trade_in)
-    except (NoClaimYet, ReceiptNotReady, ReceiptErased, LogEmpty) as not_yet:
-        refusal = not_yet
-    link = short_link(receipt=receipt, public_url=settings().public_url) if receipt else ""
-    return render_template(
-        "own_receipt.html",
-        record=record,
-        receipt=receipt,
-        refused=said(refusal) if refusal else None,
-        outcome=OUTCOME_WORDS[receipt["decision"]["entry"]["outcome"]] if receipt else "",
-        proof="/proof?" + link.partition("?")[2],
-        qr=qr_path(link) if receipt else None,
-    )
+    return render_template("own_receipt.html", **shown_receipt(find_own(reference)))
 
 
 @web.get("/my/<reference>/receipt.json", endpoint="my_receipt_file")
@@ -65,6 +51,24 @@ def print_receipt(reference: str) -> Response:
     """The receipt on one sheet of A4."""
     body = receipt_pdf(receipt=_receipt(reference), public_url=settings().public_url, now=business_now())
     return as_pdf(body, name=f"receipt-{reference}")
+
+
+def shown_receipt(record: Record) -> dict[str, Any]:
+    """Return what a page shows of a receipt, or that there is none yet (``refused``: what is said of that)."""
+    receipt, refusal = None, None
+    try:
+        receipt = receipt_of(session=db.session(), trade_in=record.trade_in)
+    except (NoClaimYet, ReceiptNotReady, ReceiptErased, LogEmpty) as not_yet:
+        refusal = not_yet
+    link = short_link(receipt=receipt, public_url=settings().public_url) if receipt else ""
+    return {
+        "record": record,
+        "receipt": receipt,
+        "refused": said(refusal) if refusal else None,
+        "outcome": OUTCOME_WORDS[receipt["decision"]["entry"]["outcome"]] if receipt else "",
+        "proof": "/proof?" + link.partition("?")[2],
+        "qr": qr_path(link) if receipt else None,
+    }
 
 
 def qr_path(text: str) -> tuple[int, str]:

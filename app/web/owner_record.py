@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.auth import caller
 from app.context import keyring, reach_of
 from app.db import db
+from app.web.progress_money import repaying
 from app.web.trade_in_record import Record, read_record
 from registry.trade_ins import TradeIn, get_trade_in, list_trade_ins
 
@@ -34,7 +35,9 @@ def may_choose_wallet(record: Record) -> bool:
 
 
 def is_over(record: Record) -> bool:
-    """Say whether nothing is left to happen: paid, without subsidy, or withdrawn."""
+    """Say whether nothing is left to happen: paid, without subsidy, or withdrawn. A debt is not over."""
+    if repaying(record):
+        return False
     if record.trade_in.state == "withdrawn" or (record.claim is not None and record.claim.state in OVER):
         return True
     if record.payout is not None:

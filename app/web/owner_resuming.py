@@ -12,15 +12,14 @@ from app.context import keyring, partners, settings
 from app.db import db
 from app.errors import status_of
 from app.resuming import send_resume_code, sign_in_by_reference
+from app.web.answering import INCOMPLETE
 from app.web.blueprint import web
 from app.web.forms import Form
 from app.web.language import _
 from app.web.signing_in import DEVICE_COOKIE, DEVICE_LASTS_S
 from app.web.welcoming import keep_cookie, welcome
 from registry.base import Refusal
-from registry.one_time_codes import Asker
-
-INCOMPLETE = 422
+from registry.code_limits import Asker
 
 
 @web.get("/resume", endpoint="resume")
@@ -69,7 +68,11 @@ def take_resume_code() -> Response | tuple[str, int]:
         return _page("code", form), INCOMPLETE
     try:
         token = sign_in_by_reference(
-            session=db.session(), keyring=keyring(), reference=form.value("reference"), code=code
+            session=db.session(),
+            keyring=keyring(),
+            reference=form.value("reference"),
+            code=code,
+            address=request.remote_addr or "",
         )
     except Refusal as refusal:
         form.refuse(refusal)

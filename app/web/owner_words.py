@@ -1,4 +1,4 @@
-"""What the records call things, in an owner's words."""
+"""What the records call things, in an owner's words; the desk says the same where the table is not one of its own."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ FILED_BIKE_WORDS = {
     "plate_cancelled": _l("号牌已注销"),
     "destroyed": _l("已拆解"),
 }
-TRADE_IN_WORDS = {
+TRADE_IN_STATES = {
     "opened": _l("已登记，待交警核对"),
     "old_bike_verified": _l("已核对，待收旧车"),
     "old_bike_received": _l("已收旧车，待注销旧牌"),
@@ -52,6 +52,7 @@ TRADE_IN_WORDS = {
     "completed": _l("全部办完"),
     "withdrawn": _l("已撤回"),
 }
+# Not the desk's words: an owner is told what the bureau does and what stays his, the desk whose turn it is.
 CLAIM_WORDS = {
     "waiting": _l("排队中，等名额"),
     "held": _l("局里正在核对，名额和金额留着"),
@@ -61,7 +62,7 @@ CLAIM_WORDS = {
     "returned": _l("已退"),
     "forfeited": _l("逾期未领"),
 }
-APPEAL_WORDS = {
+APPEAL_STATES = {
     "filed": _l("待答复"),
     "upheld": _l("拟支持，待复核"),
     "granted": _l("已支持"),

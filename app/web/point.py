@@ -10,12 +10,11 @@ from app.access import requires
 from app.auth import caller
 from app.context import business_now, keyring, partners, reach_of, settings
 from app.db import db
-from app.errors import status_of
-from app.web.answering import take_form
+from app.web.answering import Answer, take_form
 from app.web.blueprint import asked_before, web
 from app.web.board_figures import day_began
-from app.web.dealer_words import DEALER_WORDS
-from app.web.forms import Form, FormIncomplete
+from app.web.dealer_words import DEALER_STATES
+from app.web.forms import Form
 from app.web.front import tagged
 from app.web.language import _, ngettext
 from app.web.place import place_of
@@ -23,22 +22,22 @@ from app.web.point_autosave import with_draft
 from app.web.point_list import EMPTY, TABS, count_by_tab, list_by_tab, shown_item
 from app.web.point_steps import SALE_NAMES, STEPS, due_step, uploaded
 from app.web.progress import headline, steps_of, who_acts
-from app.web.sending import send_once
+from app.web.progress_money import told_of_no_subsidy
 from app.web.trade_in_record import PHOTO_WORDS, Record, read_record
 from registry.base import Refusal
 from registry.bikes import Bike
 from registry.dealers import Dealer
 from registry.destruction import overdue_destructions
 from registry.opening import PoliceDisagree, open_trade_in
-from registry.point_drafts import Kept, drop_drafts
+from registry.point_drafts import Kept, drop_draft
 from registry.receiving import add_photo
 from registry.stocking import list_stock
 from registry.trade_ins import PHOTO_KINDS, TRADE_IN, TradeIn, TradeInPhoto, get_trade_in
 from subsidy.corrections import waiting_for_correction
+from subsidy.foreseen import no_subsidy
 
 A_PAGE = 20
 OPENING_FIELDS = ("plate_no", "owner_name", "owner_id_no", "owner_phone")
-TYPED_INCOMPLETE = 422
 # A dealer that is not licensed yet begins with what is due on its way there.
 ON_THE_WAY = ("applied", "accepted", "committed", "trained", "enrolled", "expired")
 STOPPED = "stopped"  # a flashed sentence that is no good news
@@ -82,12 +81,12 @@ def ask_to_open() -> str:
     """The form that opens a trade-in."""
     form = Form.read("plate_no", source=request.args)
     form.fields = OPENING_FIELDS
-    return render_template("point_open.html", dealer=own_dealer(), form=form)
+    return _open_page(form)
 
 
 @web.post("/point/open", endpoint="take_open")
 @requires("dealer")
-def take_open() -> AnyResponse | tuple[str, int]:
+def take_open() -> Answer:
     """Open a trade-in; where the police disagree it stands all the same, with their reason on its page."""
     form = Form.read(*OPENING_FIELDS)
     form.drop_city("plate_no", place_of(settings().district).city)
@@ -103,27 +102,21 @@ def take_open() -> AnyResponse | tuple[str, int]:
                 actor=caller().actor,
                 now=business_now(),
                 most_overdue=settings().most_overdue,
+                outlook=no_subsidy,
                 **form.values,
             )
         except PoliceDisagree as disagreed:
             flash(_("登记保存了，但是交警核对没有通过。"), STOPPED)
             return url_for("web.point_trade_in", reference=disagreed.facts["reference"])
-        verified = trade_in.state == "old_bike_verified"
-        if verified:
-            flash(_("核对通过，可以收旧车了。"))
-        else:
+        if trade_in.state != "old_bike_verified":
             flash(_("登记保存了，交警系统现在没有回话，请过一会儿再核对。"), STOPPED)
+        elif no_subsidy(session=db.session(), trade_in=trade_in) is not None:
+            flash(_("交警核对通过，但是这辆车领不了补贴。收车以前先告诉车主。"), STOPPED)
+        else:
+            flash(_("核对通过，可以收旧车了。"))
         return url_for("web.point_trade_in", reference=trade_in.reference)
 
-    try:
-        return send_once(
-            session=db.session(), actor=caller().actor, submission=form.submission, content=form.values, work=work
-        )
-    except Refusal as refusal:
-        db.session.rollback()
-        form.refuse(refusal)
-        page = render_template("point_open.html", dealer=own_dealer(), form=form.renewed())
-        return page, status_of(refusal)
+    return take_form(form=form, work=work, page=_open_page)
 
 
 @web.get("/point/trade-ins/<reference>", endpoint="point_trade_in")
@@ -149,7 +142,7 @@ def trade_in_live(reference: str) -> AnyResponse:
 
 @web.post("/point/trade-ins/<reference>/photos", endpoint="take_photos")
 @requires("dealer")
-def take_photos(reference: str) -> AnyResponse | tuple[str, int]:
+def take_photos(reference: str) -> Answer:
     """Keep the pictures that were chosen, each by itself: one that is refused does not lose the others."""
     read_own(reference)
     form = Form.read(*PHOTO_KINDS)
@@ -198,35 +191,21 @@ def back_from_step(reference: str, step: str) -> AnyResponse:
 
 @web.post("/point/trade-ins/<reference>/<step>", endpoint="point_step")
 @requires("dealer")
-def take_step(reference: str, step: str) -> AnyResponse | tuple[str, int]:
+def take_step(reference: str, step: str) -> Answer:
     """Take one step of the trade-in; what was typed is kept where it is refused."""
     chosen = STEPS.get(step) or abort(404)
     read_own(reference)
-    form = Form.read(*chosen.fields)
+    form, sent_at = Form.read(*chosen.fields), business_now()
 
     def work() -> str:
         said = chosen.take(form, reference)
         trade_in = get_trade_in(session=db.session(), reference=reference, reach=reach_of(caller()))
-        drop_drafts(session=db.session(), trade_in_id=trade_in.id)
+        drop_draft(session=db.session(), trade_in_id=trade_in.id, step=step, sent_at=sent_at)
         # A withdrawn trade-in keeps the reason for which the police once refused it.
         flash(said, STOPPED if trade_in.refusal and trade_in.state != "withdrawn" else "message")
         return url_for("web.point_trade_in", reference=reference)
 
-    try:
-        return send_once(
-            session=db.session(),
-            actor=caller().actor,
-            submission=form.submission,
-            content={**form.values, "path": request.path},
-            work=work,
-        )
-    except FormIncomplete:
-        status = TYPED_INCOMPLETE
-    except Refusal as refusal:
-        status = status_of(refusal)
-        form.refuse(refusal, **SALE_NAMES)
-    db.session.rollback()
-    return _page(read_own(reference), form.renewed()), status
+    return take_form(form=form, work=work, page=lambda form: _page(read_own(reference), form), names=SALE_NAMES)
 
 
 @web.get("/point/trade-ins/<reference>/photos/<kind>", endpoint="point_photo")
@@ -276,7 +255,7 @@ def _record(trade_in: TradeIn) -> Record:
 def _why_not(dealer: Dealer, overdue: int) -> str | None:
     """Say why this point opens no trade-in now, None where it does; the domain refuses for the same reasons."""
     if dealer.state != "licensed":
-        return _("本店%(state)s。", state=DEALER_WORDS[dealer.state])
+        return _("本店%(state)s。", state=DEALER_STATES[dealer.state])
     if not dealer.licence_runs(now=business_now()):
         return _("本店授牌已到期。")
     if not dealer.trade_in_on:
@@ -284,6 +263,10 @@ def _why_not(dealer: Dealer, overdue: int) -> str | None:
     if overdue > settings().most_overdue:
         return _("有 %(n)s 辆旧车过了拆解期限，补登证明以后马上恢复。", n=overdue)
     return None
+
+
+def _open_page(form: Form) -> str:
+    return render_template("point_open.html", dealer=own_dealer(), form=form)
 
 
 def _page(record: Record, form: Form, *, kept: Kept | None = None) -> str:
@@ -297,6 +280,7 @@ def _page(record: Record, form: Form, *, kept: Kept | None = None) -> str:
         due=due,
         saved_at=kept.saved_at if kept else None,
         now=who_acts(record, "point"),
+        warning=told_of_no_subsidy(record, owner=False),
         steps=steps_of(record),
         headline=headline(record),
         photo_words=PHOTO_WORDS,

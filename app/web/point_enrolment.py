@@ -12,11 +12,12 @@ from app.context import business_now, keyring, partners, settings
 from app.db import db
 from app.web.answering import Answer, take_form
 from app.web.blueprint import web
-from app.web.dealer_words import DEALER_WORDS, way_of
+from app.web.dealer_words import DEALER_STATES, way_of
 from app.web.forms import Form
 from app.web.language import _
 from app.web.point import own_dealer
 from app.web.wording import moment_full
+from registry.code_limits import Asker
 from registry.dealer_commitments import (
     CommitmentSignature,
     current_version,
@@ -37,7 +38,6 @@ from registry.dealer_training import (
     list_tests,
 )
 from registry.dealers import local_day
-from registry.one_time_codes import Asker
 
 NOT_TO_BE_TESTED = ("applied", "refused", "accepted", "revoked")
 
@@ -52,7 +52,7 @@ def show_enrolment() -> str:
     return render_template(
         "point_enrolment.html",
         dealer=dealer,
-        state_word=DEALER_WORDS[dealer.state],
+        state_word=DEALER_STATES[dealer.state],
         way=way_of(dealer, steps),
         signed=signature_of(session=session, dealer_id=dealer.id, version=version.version),
         version=version,

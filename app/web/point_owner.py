@@ -20,20 +20,20 @@ from app.db import db
 from app.print.receipt import receipt_pdf
 from app.web.answering import Answer, long_text, take_form
 from app.web.blueprint import web
-from app.web.forms import Form, said
+from app.web.forms import Form
 from app.web.language import _, _l
-from app.web.owner_receipts import qr_path
+from app.web.owner_receipts import shown_receipt
 from app.web.owner_record import may_choose_wallet
-from app.web.owner_words import OUTCOME_WORDS, RELATION_WORDS
+from app.web.owner_words import RELATION_WORDS
 from app.web.point import read_own
 from app.web.trade_in_record import Record, masked
 from app.web.wording import full_day
-from registry.proxies import OVER, live_proxy, record_proxy
+from registry.proxies import live_proxy, record_proxy
+from registry.trade_ins import OVER
 from subsidy.appeals import latest_appeal
 from subsidy.counter import WalletKind, confirm_wallet_at_counter, file_appeal_at_counter
 from subsidy.decision_record import decision_record
-from subsidy.log_reading import LogEmpty
-from subsidy.receipts import NoClaimYet, ReceiptErased, ReceiptNotReady, receipt_of, short_link
+from subsidy.receipts import receipt_of
 
 KINDS: dict[WalletKind, Any] = {"card": _l("硬钱包卡，不用手机"), "app": _l("手机里的数字人民币钱包")}
 WALLET_FIELDS = ("kind", "wallet_id", "authority_no")
@@ -53,7 +53,7 @@ def show_ways(reference: str) -> str:
         record=record,
         dealer=record.dealer,
         may_choose_wallet=may_choose_wallet(record),
-        may_take_proxy=record.trade_in.state not in OVER,
+        may_take_proxy=_may_take_proxy(record),
         may_appeal=_may_appeal(record),
         appeal=latest_appeal(session=db.session(), trade_in_id=record.trade_in.id),
         proxy=_proxy_words(proxy.person_id, proxy.relation) if proxy else None,
@@ -64,10 +64,7 @@ def show_ways(reference: str) -> str:
 @requires("dealer")
 def ask_wallet(reference: str) -> Response | str:
     """The wallet or card the owner opened here; back where the money is on its way."""
-    record = read_own(reference)
-    if not may_choose_wallet(record):
-        return redirect(_ways(reference), 303)
-    return _wallet_page(record, Form(fields=WALLET_FIELDS))
+    return _asked(reference, may_choose_wallet, _wallet_page, WALLET_FIELDS)
 
 
 @web.post(f"{BASE}/owner-wallet", endpoint="take_owner_wallet")
@@ -100,10 +97,7 @@ def take_wallet(reference: str) -> Answer:
 @requires("dealer")
 def ask_proxy(reference: str) -> Response | str:
     """Who acts for the owner, with the written authority; back once the trade-in is over."""
-    record = read_own(reference)
-    if record.trade_in.state in OVER:
-        return redirect(_ways(reference), 303)
-    return _proxy_page(record, Form(fields=PROXY_FIELDS))
+    return _asked(reference, _may_take_proxy, _proxy_page, PROXY_FIELDS)
 
 
 @web.post(f"{BASE}/owner-proxy", endpoint="take_owner_proxy")
@@ -128,10 +122,7 @@ def take_proxy(reference: str) -> Answer:
 @requires("dealer")
 def ask_appeal(reference: str) -> Response | str:
     """The appeal the owner dictates; back where no decision can be appealed against."""
-    record = read_own(reference)
-    if not _may_appeal(record):
-        return redirect(_ways(reference), 303)
-    return _appeal_page(record, Form(fields=APPEAL_FIELDS))
+    return _asked(reference, _may_appeal, _appeal_page, APPEAL_FIELDS)
 
 
 @web.post(f"{BASE}/owner-appeal", endpoint="take_owner_appeal")
@@ -162,21 +153,7 @@ def take_appeal(reference: str) -> Answer:
 def show_receipt(reference: str) -> str:
     """The receipt for the owner who has no phone, to be printed here."""
     record = read_own(reference)
-    receipt, refusal = None, None
-    try:
-        receipt = receipt_of(session=db.session(), trade_in=record.trade_in)
-    except (NoClaimYet, ReceiptNotReady, ReceiptErased, LogEmpty) as not_yet:
-        refusal = not_yet
-    link = short_link(receipt=receipt, public_url=settings().public_url) if receipt else ""
-    return render_template(
-        "point_owner_receipt.html",
-        record=record,
-        dealer=record.dealer,
-        receipt=receipt,
-        refused=said(refusal) if refusal else None,
-        outcome=OUTCOME_WORDS[receipt["decision"]["entry"]["outcome"]] if receipt else "",
-        qr=qr_path(link) if receipt else None,
-    )
+    return render_template("point_owner_receipt.html", dealer=record.dealer, **shown_receipt(record))
 
 
 @web.get(f"{BASE}/owner-receipt.pdf", endpoint="point_owner_receipt_pdf")
@@ -186,6 +163,13 @@ def print_receipt(reference: str) -> FileResponse:
     receipt = receipt_of(session=db.session(), trade_in=read_own(reference).trade_in)
     body = receipt_pdf(receipt=receipt, public_url=settings().public_url, now=business_now())
     return as_pdf(body, name=f"receipt-{reference}")
+
+
+def _asked(
+    reference: str, may: Callable[[Record], bool], page: Callable[[Record, Form], str], fields: tuple[str, ...]
+) -> Response | str:
+    record = read_own(reference)
+    return page(record, Form(fields=fields)) if may(record) else redirect(_ways(reference), 303)
 
 
 def _taken(reference: str, form: Form, work: Callable[[], str], page: Callable[[Record, Form], str]) -> Answer:
@@ -206,6 +190,10 @@ def _deed(reference: str) -> dict[str, Any]:
 
 def _ways(reference: str) -> str:
     return url_for("web.point_owner", reference=reference)
+
+
+def _may_take_proxy(record: Record) -> bool:
+    return record.trade_in.state not in OVER
 
 
 def _may_appeal(record: Record) -> bool:

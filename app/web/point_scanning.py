@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flask import redirect, render_template, request, url_for
-from sqlalchemy import or_, select
 from werkzeug.wrappers import Response
 
 from app.access import requires
@@ -21,15 +20,13 @@ from app.web.place import place_of
 from app.web.point import own_dealer
 from app.web.point_list import shown_item
 from app.web.trade_in_record import read_record
+from registry import finding
 from registry.base import Refusal
-from registry.batteries import Battery
 from registry.bikes import Bike
 from registry.codes import clean_reference, clean_vehicle_code, is_checked, vehicle_code_in_certificate
 from registry.dealers import Dealer
-from registry.filings import FiledBike, FilingNotFound
+from registry.filings import FilingNotFound
 from registry.plate_codes import clean_code, verify_code
-from registry.plates import Plate
-from registry.trade_ins import TradeIn
 
 PLATE = re.compile(r"(?<![A-Z0-9])([A-Z])[ ·-]?(\d{6})(?![A-Z0-9])")
 VEHICLE_CODE = re.compile(r"(?<!\d)\d{15}(?!\d)", re.ASCII)
@@ -98,8 +95,7 @@ def _by_reference(dealer: Dealer, text: str) -> str | Found | None:
         reference = clean_reference(text.rstrip("/").rpartition("/")[2])
     except Refusal:
         return None
-    mine = select(TradeIn).where(TradeIn.reference == reference, TradeIn.dealer_id == dealer.id)
-    if db.session.scalar(mine) is not None:
+    if finding.trade_in_here(session=db.session(), reference=reference, dealer_id=dealer.id) is not None:
         return _page_of(reference)
     return Found(
         title=_("本店没有这一单"),
@@ -112,8 +108,7 @@ def _by_registration_code(dealer: Dealer, text: str) -> str | Found | None:
     code = text.rstrip("/").rpartition("/")[2].upper()
     if len(code) != REGISTRATION_CODE_LENGTH or not is_checked(code):
         return None
-    of_battery = select(Battery.bike_id).where(Battery.registration_code == code)
-    bike = db.session.scalar(select(Bike).where(or_(Bike.registration_code == code, Bike.id.in_(of_battery))))
+    bike = finding.bike_by_registration_code(session=db.session(), code=code)
     if bike is None:
         return Found(title=_("没有这个赋码"), lines=(_("%(code)s 没有登记过，请再扫一次。", code=code),))
     return _bike(dealer, bike)
@@ -132,7 +127,7 @@ def _by_vehicle_code(dealer: Dealer, text: str) -> str | Found | None:
         clean_vehicle_code(code)
     except Refusal as refusal:
         return _refused(refusal)
-    bike = db.session.scalar(select(Bike).where(Bike.vehicle_code == code))
+    bike = finding.bike_by_vehicle_code(session=db.session(), vehicle_code=code)
     if bike is not None:
         return _bike(dealer, bike)
     certificate = text if "//" in text or "?" in text else None
@@ -145,21 +140,16 @@ def _by_plate(dealer: Dealer, text: str) -> str | Found | None:
     if found is None:
         return None
     plate_no = found[1] + found[2]
-    bike = db.session.scalar(select(FiledBike).where(FiledBike.plate_no == plate_no))
+    session = db.session()
+    bike = finding.filed_bike_by_plate(session=session, plate_no=plate_no)
     if bike is None:
         return _new_plate(dealer, plate_no)
-    here = (
-        select(TradeIn.reference)
-        .where(TradeIn.filed_bike_id == bike.id, TradeIn.dealer_id == dealer.id, TradeIn.state != "withdrawn")
-        .order_by(TradeIn.id.desc())
-        .limit(1)
-    )
-    reference = db.session.scalar(here)
-    return _page_of(reference) if reference else url_for("web.point_open", plate_no=plate_no)
+    here = finding.trade_in_of_filed_bike(session=session, filed_bike_id=bike.id, dealer_id=dealer.id)
+    return _page_of(here.reference) if here else url_for("web.point_open", plate_no=plate_no)
 
 
 def _new_plate(dealer: Dealer, plate_no: str) -> str | Found:
-    bike = db.session.scalar(select(Bike).join(Plate, Plate.bike_id == Bike.id).where(Plate.plate_no == plate_no))
+    bike = finding.bike_by_plate(session=db.session(), plate_no=plate_no)
     if bike is None:
         return _refused(FilingNotFound(plate_no=plate_no))
     return _bike(dealer, bike)
@@ -173,15 +163,11 @@ def _bike(dealer: Dealer, bike: Bike) -> str | Found:
             lines=(_("整车编码 %(code)s 不在本店的库里，本店不能卖。", code=bike.vehicle_code),),
         )
     if bike.state != "in_stock":
-        sold_in = select(TradeIn.reference).where(TradeIn.bike_id == bike.id).order_by(TradeIn.id.desc()).limit(1)
-        reference = db.session.scalar(sold_in)
-        return _page_of(reference) if reference else Found(title=_("这辆车已经卖出"), lines=(bike.model,), here=True)
-    waiting = db.session.scalars(
-        select(TradeIn)
-        .where(TradeIn.dealer_id == dealer.id, TradeIn.state == "old_plate_cancelled")
-        .order_by(TradeIn.id)
-        .limit(SHOWN)
-    ).all()
+        sold_in = finding.trade_in_of_bike(session=db.session(), bike_id=bike.id)
+        if sold_in is not None:
+            return _page_of(sold_in.reference)
+        return Found(title=_("这辆车已经卖出"), lines=(bike.model,), here=True)
+    waiting = finding.waiting_for_a_bike(session=db.session(), dealer_id=dealer.id, limit=SHOWN)
     if len(waiting) == 1:
         return url_for("web.point_trade_in", reference=waiting[0].reference, vehicle_code=bike.vehicle_code)
     if waiting:

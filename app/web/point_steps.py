@@ -22,6 +22,7 @@ from registry.plate_authority import PlateAnswer
 from registry.plating import apply_for_plate
 from registry.receiving import receive_old_bike
 from registry.selling import Price, sell_new_bike
+from subsidy.foreseen import no_subsidy
 
 SALE_NAMES = {
     "list_price_fen": "list_price",
@@ -54,7 +55,7 @@ def due_step(record: Record) -> str | None:
 
 def verify(form: Form, reference: str) -> str:
     """Ask the police about the old bike again."""
-    verify_old_bike(
+    trade_in = verify_old_bike(
         session=db.session(),
         keyring=keyring(),
         plates=partners().plates,
@@ -63,7 +64,10 @@ def verify(form: Form, reference: str) -> str:
         reach=reach_of(caller()),
         actor=caller().actor,
         now=business_now(),
+        outlook=no_subsidy,
     )
+    if no_subsidy(session=db.session(), trade_in=trade_in) is not None:
+        return _("交警核对通过，但是这辆车领不了补贴。收车以前先告诉车主。")
     return _("交警核对通过，可以收旧车了。")
 
 
@@ -76,6 +80,8 @@ def receive(form: Form, reference: str) -> str:
         recycling_certificate_no=form.value("recycling_certificate_no"),
         frame_no=form.value("frame_no"),
         complete=form.value("complete") == "yes",
+        owner_knows=form.value("owner_knows") == "yes",
+        outlook=no_subsidy,
         actor=caller().actor,
         now=business_now(),
     )
@@ -174,7 +180,7 @@ def take_back(form: Form, reference: str) -> str:
 
 STEPS = {
     "verification": PointStep(fields=(), take=verify),
-    "receipt": PointStep(fields=("frame_no", "recycling_certificate_no", "complete"), take=receive),
+    "receipt": PointStep(fields=("frame_no", "recycling_certificate_no", "complete", "owner_knows"), take=receive),
     "cancellation": PointStep(fields=(), take=cancel),
     "sale": PointStep(fields=("vehicle_code", "invoice_no", *SALE_NAMES.values()), take=sell),
     "application": PointStep(fields=(), take=apply),

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from flask import flash, render_template, request, url_for
-from werkzeug.wrappers import Response as AnyResponse
 
 from app.access import requires
 from app.api.documents import LOCAL
 from app.auth import caller
 from app.context import business_now
 from app.db import db
-from app.errors import status_of
+from app.web.answering import Answer, take_form
 from app.web.blueprint import web
-from app.web.forms import Form, FormIncomplete
+from app.web.forms import Form
 from app.web.language import _, _l
-from app.web.point import TYPED_INCOMPLETE, count_stock, own_dealer
-from app.web.sending import send_once
+from app.web.point import count_stock, own_dealer
 from registry.base import Refusal
 from registry.codes import vehicle_code_in_certificate
 from registry.compliance import known_standards
@@ -49,7 +47,7 @@ def stock() -> str:
 
 @web.post("/point/stock", endpoint="take_stock")
 @requires("dealer")
-def take_stock() -> AnyResponse | tuple[str, int]:
+def take_stock() -> Answer:
     """Take a bike into stock and show its registration code."""
     form = Form.read(*FIELDS)
 
@@ -64,21 +62,8 @@ def take_stock() -> AnyResponse | tuple[str, int]:
         flash(_("入库了，赋码 %(code)s。", code=bike.registration_code))
         return url_for("web.point_stock")
 
-    try:
-        return send_once(
-            session=db.session(),
-            actor=caller().actor,
-            submission=form.submission,
-            content={**form.values, "path": request.path},
-            work=work,
-        )
-    except FormIncomplete:
-        status = TYPED_INCOMPLETE
-    except Refusal as refusal:
-        status = status_of(refusal)
-        form.refuse(refusal, certificate_no="certificate", certificate_url="certificate")
-    db.session.rollback()
-    return _page(form.renewed()), status
+    names = {"certificate_no": "certificate", "certificate_url": "certificate"}
+    return take_form(form=form, work=work, page=_page, names=names)
 
 
 def _typed(form: Form) -> NewBike:

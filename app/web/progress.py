@@ -7,15 +7,14 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 from app.web.language import _, _l, in_english, ngettext, pgettext
-from app.web.owner_words import OTHER_PROBLEM, PHOTO_WORDS, PROBLEM_WORDS
+from app.web.owner_words import PHOTO_WORDS
+from app.web.progress_money import Party, Told, appeal_lines, nothing_to_do, repaying, told_of_payout, told_of_repaying
 from app.web.trade_in_record import Record
-from app.web.wording import count, moment, money, stage_name
+from app.web.wording import count, moment, stage_name
 from subsidy.eligibility import WORDING
 from subsidy.faults import FAULTS, OWNER_NAME
 
-Party = Literal["point", "owner", "police", "bank", "bureau", "queue", "nobody"]
 Reader = Literal["owner", "point", "bureau"]
-Told = tuple[Party, str, tuple[str, ...]]
 PARTY_WORDS = {
     "point": _l("代办点"),
     "owner": _l("车主"),
@@ -65,12 +64,14 @@ class _Stage(NamedTuple):
     under_way: bool = False
 
 
-def who_acts(record: Record, reader: Reader) -> Now:
-    """Return who must act now, told to this reader."""
-    party, title, lines = _told(record, reader)
+def who_acts(record: Record, reader: Reader, *, repay_to: str | None = None) -> Now:
+    """Return who must act now, told to this reader. ``repay_to``: payee and account for a subsidy demanded back."""
+    party, title, lines = _told(record, reader, repay_to)
     state = record.claim.state if record.claim else record.trade_in.state
-    if state in ("withdrawn", *LOST):
-        kind: Literal["you", "wait", "done", "stop"] = "stop"
+    if repaying(record):
+        kind: Literal["you", "wait", "done", "stop"] = "you" if reader == "owner" else "wait"
+    elif state in ("withdrawn", *LOST):
+        kind = "stop"
     elif party == "nobody":
         kind = "done"
     else:
@@ -86,14 +87,16 @@ def _tag(party: Party, kind: str, reader: Reader, title: str) -> str:
     return str(WAITING_WORDS[party])
 
 
-def _told(record: Record, reader: Reader) -> Told:
+def _told(record: Record, reader: Reader, repay_to: str | None) -> Told:
+    if repaying(record):
+        return told_of_repaying(record, repay_to, owner=reader == "owner")
     if record.trade_in.state == "completed":
         return _after_completion(record, owner=reader == "owner")
     told = _before_completion(record)
     if reader == "owner" and told[0] == "point":
         refused = (record.trade_in.refusal,) if record.trade_in.refusal else ()
         turn = _("轮到%(dealer)s办。", dealer=record.dealer.name)
-        return "point", str(_OWNER_TITLES[record.trade_in.state]), (turn, *refused)
+        return "point", str(_OWNER_TITLES[record.trade_in.state]), (turn, *refused, *_not_settled(record))
     return told
 
 
@@ -115,13 +118,13 @@ def _before_completion(record: Record) -> Told:
     if state == "old_bike_verified":
         return _to_receive(record)
     if state == "old_bike_received":
-        return "point", _("申请注销旧号牌"), _refused_by_police(record)
+        return "point", pgettext("to do", "申请注销旧号牌"), _refused_by_police(record)
     if state == "cancel_requested":
         return "police", _("正在等交警注销旧号牌"), (_("一般几分钟。有了结果这里会变，不用重新申请。"),)
     if state == "old_plate_cancelled":
         return "point", _("卖新车，开发票"), (_("发票开给 %(owner)s 本人。", owner=record.owner_masked),)
     if state == "new_bike_sold":
-        return "point", _("申请新号牌"), _refused_by_police(record)
+        return "point", pgettext("to do", "申请新号牌"), _refused_by_police(record)
     if state == "plate_applied":
         return "police", _("正在等交警发新号牌"), (_("新号牌发下来的那一刻就排上队。不用重新申请。"),)
     return "nobody", _("已撤回"), (_("旧车没有收，号牌没有动，什么都不用办。"),)
@@ -130,10 +133,18 @@ def _before_completion(record: Record) -> Told:
 def _to_receive(record: Record) -> Told:
     missing = record.photos_missing
     if not missing:
-        return "point", _("收下旧车和旧号牌"), (_("照片齐了，填好回收证明就收车。"),)
+        return "point", _("收下旧车和旧号牌"), (_("照片齐了，填好回收证明就收车。"), *_not_settled(record))
     title = ngettext("给旧车拍照，还差 %(num)s 张", "给旧车拍照，还差 %(num)s 张", len(missing))
     kinds = [str(PHOTO_WORDS[kind]) for kind in missing]
-    return "point", title, (_("%(what)s。", what=_("、").join(kinds)),)
+    return "point", title, (_("%(what)s。", what=_("、").join(kinds)), *_not_settled(record))
+
+
+def _not_settled(record: Record) -> tuple[str, ...]:
+    """What may still change about the subsidy, said while the old bike can be kept."""
+    foreseen = record.foreseen
+    if foreseen is None or foreseen.certain or record.trade_in.received_at is not None:
+        return ()
+    return (foreseen.en if in_english() else foreseen.zh,)
 
 
 def _refused_by_police(record: Record) -> tuple[str, ...]:
@@ -150,20 +161,20 @@ def _after_completion(record: Record, *, owner: bool) -> Told:
     if record.faults and claim.state in ("waiting", "held"):
         return _to_correct(record, owner=owner)
     if claim.state == "waiting":
-        return "queue", _("已排上队，等名额"), (_in_line(record, owner=owner), _nothing_to_do(owner=owner))
+        return "queue", _("已排上队，等名额"), (_in_line(record, owner=owner), nothing_to_do(owner=owner))
     if claim.state == "held":
         kept = _("序号、名额和金额都给您留着。") if owner else _("序号、名额和金额都给车主留着。")
         told = _("有了结果发短信告诉您。") if owner else _("有了结果发短信告诉车主。")
-        return "bureau", _("局里正在核对"), (kept, _nothing_to_do(owner=owner), told)
+        return "bureau", _("局里正在核对"), (kept, nothing_to_do(owner=owner), told)
     if claim.state == "declined":
         known = WORDING.get(claim.reason or "")
         why = (known.en if in_english() else known.zh) if known else _("不符合活动规定。")
-        return "nobody", _("这一笔没有补贴"), (why, _("觉得不对，可以申诉。"))
+        return "nobody", _("这一笔没有补贴"), (why, *appeal_lines(record))
     if claim.state == "forfeited":
-        return "nobody", _("过了领取期限，补贴没有发"), (_("名额已经给了后面的人。觉得不对，可以申诉。"),)
+        return "nobody", _("过了领取期限，补贴没有发"), (_("名额已经给了后面的人。"), *appeal_lines(record))
     if claim.state == "returned":
         return "nobody", _("补贴已经退回"), (_("新车已退，或者号牌已撤销。"),)
-    return _payout(record, owner=owner)
+    return told_of_payout(record, owner=owner)
 
 
 def _in_line(record: Record, *, owner: bool) -> str:
@@ -173,10 +184,6 @@ def _in_line(record: Record, *, owner: bool) -> str:
     if owner:
         return _("您排在最前面。有了名额按序号补，序号不会变。")
     return _("车主排在最前面。有了名额按序号补，序号不会变。")
-
-
-def _nothing_to_do(*, owner: bool) -> str:
-    return _("您现在不用做什么。") if owner else _("车主现在不用做什么。")
 
 
 def _to_correct(record: Record, *, owner: bool) -> Told:
@@ -199,70 +206,28 @@ def _to_correct(record: Record, *, owner: bool) -> Told:
     return party, title, (*wrong, term)
 
 
-def _payout(record: Record, *, owner: bool) -> Told:
-    payout = record.payout
-    if payout is None:
-        return "bureau", _("补贴已定，准备发放"), (_nothing_to_do(owner=owner),)
-    amount = money(payout.amount_fen)
-    if payout.state == "awaiting_wallet":
-        return _wallet_wanted(record, amount, owner=owner)
-    if payout.state == "owed":
-        return "bank", _("正在发放"), (_("%(money)s马上交给银行。", money=amount), _nothing_to_do(owner=owner))
-    if payout.state == "in_flight":
-        sent = record.attempts[-1].sent_at if record.attempts else payout.owed_since
-        asked = _("%(money)s在 %(at)s 交给了银行，银行还没有回话。", money=amount, at=moment(sent))
-        safe = (
-            _("在银行答复以前，我们不会再付第二次，您的钱也不会少。到账后发短信告诉您。")
-            if owner
-            else _("在银行答复以前，我们不会再付第二次，车主的钱也不会少。到账后发短信告诉车主。")
-        )
-        return "bank", _("正在等银行答复"), (asked, _nothing_to_do(owner=owner), safe)
-    if payout.state == "settled":
-        return "nobody", _("已到账"), (_settled(payout.settled_at, amount, owner=owner),)
-    if payout.state == "frozen":
-        safe = _("您的钱不会少。") if owner else _("车主的钱不会少。")
-        return "bureau", _("正在由人核对"), (_("银行前后两次的答复不一样，局里正在核对。"), safe)
-    return "nobody", _("发放已取消"), (_("这一笔不再发放。"),)
-
-
-def _wallet_wanted(record: Record, amount: str, *, owner: bool) -> Told:
-    payout = record.payout
-    if payout is not None and payout.problem:
-        problem = str(PROBLEM_WORDS.get(payout.problem, OTHER_PROBLEM))
-        why = _("上一次没有发成：%(why)s。", why=problem)
-        kept = (
-            _("%(money)s还是您的，序号不变。请填一个您本人名下能收款的钱包。", money=amount)
-            if owner
-            else _("%(money)s还是车主的，序号不变。请填一个车主本人名下能收款的钱包。", money=amount)
-        )
-        return "owner", _("换一个收款钱包"), (why, kept)
-    decided = (
-        _("%(money)s已经给您定下来了。填好本人的数字人民币钱包，就替您发放。", money=amount)
-        if owner
-        else _("%(money)s已经给车主定下来了。填好本人的数字人民币钱包，就替车主发放。", money=amount)
-    )
-    return "owner", _("填收款钱包"), (decided,)
-
-
-def _settled(at: datetime | None, amount: str, *, owner: bool) -> str:
-    if at is None:
-        return _("%(money)s到了您的钱包。", money=amount) if owner else _("%(money)s到了车主的钱包。", money=amount)
-    when = moment(at)
-    if owner:
-        return _("%(money)s在 %(at)s 到了您的钱包。", money=amount, at=when)
-    return _("%(money)s在 %(at)s 到了车主的钱包。", money=amount, at=when)
-
-
 def steps_of(record: Record) -> tuple[Step, ...]:
     """Return the eight steps in order; the first that has not happened is the one that is due."""
     stages = [*_stages_to_the_queue(record)]
     if record.faults:
         stages.append(_Stage(_("更正录错的地方"), None, ""))
-    if record.claim is None or record.claim.state not in LOST:
+    if not _without_money(record):
         stages += _stages_of_money(record)
+    if repaying(record):
+        stages.append(_Stage(_("退回补贴"), None, ""))
     if record.trade_in.state == "withdrawn":
-        return tuple(Step(title=each.title, state="done", at=each.at, text=each.text) for each in stages if each.at)
+        opened = _Stage(_("登记"), record.trade_in.opened_at, record.dealer.name)
+        happened = [each for each in (opened, *stages) if each.at]
+        steps = [Step(title=each.title, state="done", at=each.at, text=each.text) for each in happened]
+        return (*steps, Step(title=_("已撤回"), state="done"))
     return _with_states(stages)
+
+
+def _without_money(record: Record) -> bool:
+    """Whether no money is ahead: the claim is lost, or it is certain that there will be none."""
+    if record.claim is not None:
+        return record.claim.state in LOST
+    return record.trade_in.state == "completed" or (record.foreseen is not None and record.foreseen.certain)
 
 
 def _stages_to_the_queue(record: Record) -> list[_Stage]:
@@ -283,13 +248,16 @@ def _stages_to_the_queue(record: Record) -> list[_Stage]:
 def _stages_of_money(record: Record) -> list[_Stage]:
     wallet, payout = record.wallet, record.payout
     attempt = record.attempts[-1] if record.attempts else None
-    sent = attempt.sent_at if attempt and attempt.state != "rejected" else None
+    frozen = payout is not None and payout.state == "frozen"
+    # The bank has contradicted itself: that it was handed the money is all that stands until a person has looked.
+    sent = attempt.sent_at if attempt and (frozen or attempt.state != "rejected") else None
     tail = _("钱包尾号 %(tail)s", tail=wallet.tail) if wallet else ""
-    waiting = payout is not None and payout.state == "in_flight"
+    waiting = payout is not None and payout.state in ("in_flight", "frozen")
+    text = _("正在由人核对") if frozen else _("交给银行") if sent else ""
     return [
         _Stage(pgettext("step", "确认收款钱包"), wallet.confirmed_at if wallet else None, tail),
-        _Stage(_("发放补贴"), sent, _("交给银行") if sent else "", under_way=waiting),
-        _Stage(_("到账"), payout.settled_at if payout else None, ""),
+        _Stage(_("发放补贴"), sent, text, under_way=waiting),
+        _Stage(_("到账"), payout.settled_at if payout and not frozen else None, ""),
     ]
 
 
@@ -310,6 +278,8 @@ def _with_states(stages: list[_Stage]) -> tuple[Step, ...]:
 def headline(record: Record) -> str:
     """Return what stands on the plate card of an owner's own trade-in."""
     claim = record.claim
+    if repaying(record):
+        return _("这笔补贴要退回")
     if claim is None:
         return _("手续全部办完")
     if claim.state == "awarded" and record.payout is not None and record.payout.state == "settled":
@@ -322,7 +292,7 @@ def headline(record: Record) -> str:
 def place_note(record: Record) -> str:
     """Return the sentence about the place under position and amount."""
     claim = record.claim
-    if claim is None or claim.state == "declined":
+    if claim is None or claim.state == "declined" or repaying(record):
         return ""
     if claim.state == "waiting":
         return _("名额满了，您按序号排着，序号不会变。")

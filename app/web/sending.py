@@ -14,7 +14,8 @@ from werkzeug.wrappers import Response
 from app.idempotency import Reservation, keep, release, reserve
 from app.refusals import StillRunning
 
-WAIT_S = 15.0
+# Longer than the lease of a key: whoever sends a form again that a dead process took along gets through.
+WAIT_S = 17.0
 PAUSE_S = 0.1
 SEE_OTHER = 303
 

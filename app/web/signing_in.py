@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from typing import Any
 
@@ -21,11 +22,14 @@ from app.web.language import _
 from app.web.staff_second_step import second_step
 from app.web.welcoming import keep_cookie, welcome
 from registry.base import Refusal
-from registry.one_time_codes import Asker, IdTailNeeded, IdTailWrong, send_code
+from registry.code_limits import Asker
+from registry.one_time_codes import IdTailNeeded, IdTailWrong, send_code
 
 # A random name by which a device is known to the limits on codes; it says nothing about its owner.
 DEVICE_COOKIE = "mapai_device"
 DEVICE_LASTS_S = 365 * 24 * 3600
+# The first part of the paths where points and staff work.
+OF_ACCOUNTS = ("account", "board", "desk", "imports", "point")
 
 
 @web.get("/sign-in", endpoint="sign_in")
@@ -101,6 +105,7 @@ def take_code() -> Response | tuple[str, int]:
             keyring=keyring(),
             phone=form.value("phone"),
             code=code,
+            address=request.remote_addr or "",
             id_tail=form.value("id_tail") or None,
         )
     except Refusal as refusal:
@@ -123,7 +128,16 @@ def leave() -> Response:
 
 
 def _page(form: Form) -> str:
-    return _render("password", form, demo_accounts=demo_accounts(), demo_owner=demo_owner())
+    back = local_path(request.args.get("next"), otherwise="")
+    return _render(
+        "choice",
+        form,
+        by_phone=Form(fields=("phone",)),
+        # Whoever tried an account, or is on the way to where only accounts lead, finds that door first.
+        accounts_first=bool(form.errors) or re.split("[/?#]", back.lstrip("/"))[0] in OF_ACCOUNTS,
+        demo_accounts=demo_accounts(),
+        demo_owner=demo_owner(),
+    )
 
 
 def _phone_page(form: Form) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from flask import flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
@@ -11,6 +13,7 @@ from app.clock import real
 from app.context import keyring, settings
 from app.db import db
 from app.errors import status_of
+from app.web.answering import INCOMPLETE
 from app.web.blueprint import web
 from app.web.forms import Form
 from app.web.language import _
@@ -26,6 +29,7 @@ from registry.second_factor import (
 )
 from registry.staff_accounts import change_own_password, get_staff
 
+TAKEN = 200
 SHORTEST_PASSWORD = 12
 LONGEST_PASSWORD = 200
 Answer = Response | tuple[Response, int]
@@ -51,54 +55,24 @@ def set_up() -> Response:
 @requires(*STAFF)
 def confirm() -> Answer:
     """Confirm the authenticator by its first code and show the recovery codes."""
-    form, session = Form.read("totp"), db.session()
-    typed = form.text("totp", _("还没有填动态口令。"), longest=20)
-    if form.errors:
-        return _set_up_page(form), 422
-    try:
-        codes = confirm_second_factor(
-            session=session,
-            keyring=keyring(),
-            account_id=caller().account_id,
-            code=typed,
-            actor=caller().actor,
-            real_now=real(),
-        )
-        session.commit()
-    except Refusal as refusal:
-        session.rollback()
-        if has_second_factor(session=session, account_id=caller().account_id):
-            # Sent twice: the first was taken, and its codes are on a page that was left.
-            flash(_("动态口令已经绑定。没有抄下恢复码的，请重新生成。"))
-            return redirect(url_for("web.own_account"), 303)
-        form.refuse(refusal)
-        return _set_up_page(form), status_of(refusal)
-    return _codes_page(codes, fresh=True)
+    form = Form.read("totp")
+    codes, status = _codes_for_code(form, confirm_second_factor)
+    if codes:
+        return _codes_page(codes, fresh=True)
+    if status != INCOMPLETE and has_second_factor(session=db.session(), account_id=caller().account_id):
+        # Sent twice: the first was taken, and its codes are on a page that was left.
+        flash(_("动态口令已经绑定。没有抄下恢复码的，请重新生成。"))
+        return redirect(url_for("web.own_account"), 303)
+    return _set_up_page(form), status
 
 
 @web.post("/account/recovery-codes", endpoint="renew_codes")
 @requires(*STAFF)
 def renew_codes() -> Answer:
     """Make ten new recovery codes for a code of the authenticator."""
-    form, session = Form.read("totp"), db.session()
-    typed = form.text("totp", _("还没有填动态口令。"), longest=20)
-    if form.errors:
-        return _page(form), 422
-    try:
-        codes = renew_recovery_codes(
-            session=session,
-            keyring=keyring(),
-            account_id=caller().account_id,
-            code=typed,
-            actor=caller().actor,
-            real_now=real(),
-        )
-        session.commit()
-    except Refusal as refusal:
-        session.rollback()
-        form.refuse(refusal)
-        return _page(form), status_of(refusal)
-    return _codes_page(codes, fresh=False)
+    form = Form.read("totp")
+    codes, status = _codes_for_code(form, renew_recovery_codes)
+    return _codes_page(codes, fresh=False) if codes else (_page(form), status)
 
 
 @web.post("/account/password", endpoint="change_own_password")
@@ -114,7 +88,7 @@ def change_password() -> Answer:
     elif new == old:
         form.blame("new_password", _("新密码和现在的一样。"))
     if form.errors:
-        return _page(form), 422
+        return _page(form), INCOMPLETE
     try:
         # Counted like any password typed at the sign-in page: a page left open is no place to guess at.
         known = check_password(session=session, login=account.login, password=old, address=request.remote_addr or "")
@@ -138,6 +112,29 @@ def change_password() -> Answer:
     return answer
 
 
+def _codes_for_code(form: Form, take: Callable[..., Sequence[str]]) -> tuple[Sequence[str], int]:
+    """Have ``take`` give recovery codes for the code that was typed; none, with the answer's status, where it won't."""
+    typed = form.text("totp", _("还没有填动态口令。"), longest=20)
+    if form.errors:
+        return (), INCOMPLETE
+    session, account = db.session(), caller()
+    try:
+        codes = take(
+            session=session,
+            keyring=keyring(),
+            account_id=account.account_id,
+            code=typed,
+            actor=account.actor,
+            real_now=real(),
+        )
+        session.commit()
+    except Refusal as refusal:
+        session.rollback()
+        form.refuse(refusal)
+        return (), status_of(refusal)
+    return codes, TAKEN
+
+
 def _page(form: Form) -> Response:
     session, account = db.session(), caller()
     page = render_template(
@@ -159,6 +156,6 @@ def _set_up_page(form: Form) -> Response:
     return kept_nowhere(render_template("staff_set_up.html", form=form, secret=secret, side=side, path=path))
 
 
-def _codes_page(codes: object, *, fresh: bool) -> Response:
+def _codes_page(codes: Sequence[str], *, fresh: bool) -> Response:
     page = render_template("staff_codes.html", codes=codes, target=url_for("web.own_account"), fresh=fresh)
     return kept_nowhere(page)

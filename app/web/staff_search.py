@@ -11,26 +11,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flask import url_for
-from sqlalchemy import or_, select
-from sqlalchemy.sql.elements import ColumnElement
 
 from app.auth import caller
 from app.context import keyring
 from app.db import db
+from app.web.dealer_words import APPLICATION_STATES, DEALER_STATES
 from app.web.desk_words import CLAIM_STATES, PAYOUT_STATES
-from app.web.staff_words import APPLICATION_STATES, BATCH_STATES, DEALER_STATES, TRADE_IN_STATES
+from app.web.owner_words import TRADE_IN_STATES
+from app.web.staff_words import BATCH_STATES
 from app.web.wording import money_exact
 from registry import audit
-from registry.bikes import Bike
-from registry.dealer_applications import DealerApplication
-from registry.dealers import Dealer
 from registry.filing_search import FoundFiling, SearchReasonMissing, search_filings
-from registry.filings import FiledBike
-from registry.people import Person, mask_name, open_name
-from registry.plates import Plate
-from registry.trade_ins import TradeIn
-from subsidy.claims import Claim
-from subsidy.payouts import PaymentBatch, Payout, PayoutAttempt
+from registry.finding import find_applications, find_dealers
+from registry.people import mask_name, open_name
+from subsidy.finding import find_batch, find_payouts, find_trade_ins
 
 MOST = 50
 # By each of these a person is found; the order is that in which they are tried.
@@ -71,12 +65,10 @@ def find(*, typed: str, city: str, reason: str) -> Found:
     found = Found(by=kind_of(plain))
     if found.by is not None:
         _find_people(found, plain if found.by != "owner_name" else typed.strip(), reason)
-    conditions: list[ColumnElement[bool]] = [TradeIn.filed_bike_id.in_([one.bike.id for one in found.filings])]
-    conditions += _trade_in_conditions(plain, found.by)
-    found.trade_ins = _trade_ins(or_(*conditions))
+    found.trade_ins = _trade_ins(plain, [one.bike.id for one in found.filings])
     if found.by not in ("owner_id_no", "owner_phone", "plate_no"):
         found.payouts, found.batches = _payouts(typed.strip()), _batches(plain)
-        found.dealers, found.applications = _dealers(typed.strip(), plain), _applications(plain)
+        found.dealers, found.applications = _dealers(typed.strip()), _applications(plain)
     if found.by is None:
         detail = {"reason": reason, "found": found.number}
         audit.record(session=db.session(), actor=caller().actor, action="desk.searched", subject="desk", detail=detail)
@@ -104,57 +96,30 @@ def _find_people(found: Found, wanted: str, reason: str) -> None:
         )
     except SearchReasonMissing:
         # A dealer is no person: by its name it is found without a reason, its people are not.
-        if by == "owner_name" and _dealers(wanted, wanted):
+        if by == "owner_name" and find_dealers(session=db.session(), typed=wanted, limit=1):
             return
         raise
     found.filings, found.more = answer.filings, answer.more
 
 
-def _trade_in_conditions(plain: str, by: str | None) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = [TradeIn.reference == plain]
-    if re.fullmatch(r"\d{15}", plain, re.ASCII):
-        conditions.append(TradeIn.bike_id.in_(select(Bike.id).where(Bike.vehicle_code == plain)))
-    if by == "plate_no":
-        conditions.append(TradeIn.bike_id.in_(select(Plate.bike_id).where(Plate.plate_no == plain)))
-    if (position := _number(plain)) is not None:
-        conditions.append(TradeIn.id.in_(select(Claim.trade_in_id).where(Claim.position == position)))
-    return conditions
-
-
-def _trade_ins(condition: ColumnElement[bool]) -> list[dict[str, Any]]:
-    rows = db.session.execute(
-        select(TradeIn, FiledBike.plate_no, Person, Claim)
-        .join(FiledBike, FiledBike.id == TradeIn.filed_bike_id)
-        .join(Person, Person.id == TradeIn.owner_id)
-        .outerjoin(Claim, Claim.trade_in_id == TradeIn.id)
-        .where(condition)
-        .order_by(TradeIn.id.desc())
-        .limit(MOST)
-    )
+def _trade_ins(plain: str, filed_bike_ids: Sequence[int]) -> list[dict[str, Any]]:
+    rows = find_trade_ins(session=db.session(), typed=plain, filed_bike_ids=filed_bike_ids, limit=MOST)
     return [
         {
-            "reference": trade_in.reference,
-            "plate_no": plate_no,
-            "owner": mask_name(open_name(person=person, keyring=keyring())),
-            "state": CLAIM_STATES[claim.state] if claim else TRADE_IN_STATES[trade_in.state],
-            "position": claim.position if claim else None,
-            "path": url_for("web.claim", position=claim.position)
-            if claim
-            else url_for("web.desk_trade_in", reference=trade_in.reference),
+            "reference": row.trade_in.reference,
+            "plate_no": row.old_plate_no,
+            "owner": mask_name(open_name(person=row.owner, keyring=keyring())),
+            "state": CLAIM_STATES[row.claim.state] if row.claim else TRADE_IN_STATES[row.trade_in.state],
+            "position": row.claim.position if row.claim else None,
+            "path": url_for("web.claim", position=row.claim.position)
+            if row.claim
+            else url_for("web.desk_trade_in", reference=row.trade_in.reference),
         }
-        for trade_in, plate_no, person, claim in rows
+        for row in rows
     ]
 
 
 def _payouts(typed: str) -> list[dict[str, Any]]:
-    """Payouts by the number the bank knows an attempt under: the district's small d, then capitals."""
-    capitals = typed.upper()
-    number = f"d{capitals[1:]}" if capitals.startswith("D") else capitals
-    rows = db.session.execute(
-        select(Payout, PayoutAttempt.bank_number)
-        .join(PayoutAttempt, PayoutAttempt.payout_id == Payout.id)
-        .where(PayoutAttempt.bank_number == number)
-    )
     return [
         {
             "number": bank_number,
@@ -163,37 +128,20 @@ def _payouts(typed: str) -> list[dict[str, Any]]:
             "batch": payout.batch_id,
             "path": url_for("web.claim", position=payout.position),
         }
-        for payout, bank_number in rows
+        for payout, bank_number in find_payouts(session=db.session(), bank_number=typed)
     ]
 
 
 def _batches(plain: str) -> list[dict[str, Any]]:
-    number = _number(plain)
-    batch = None if number is None else db.session.get(PaymentBatch, number)
+    batch = find_batch(session=db.session(), typed=plain)
     return [] if batch is None else [{"batch": batch, "state": BATCH_STATES[batch.state]}]
 
 
-def _dealers(typed: str, plain: str) -> list[dict[str, Any]]:
-    conditions: list[ColumnElement[bool]] = [Dealer.credit_code == plain]
-    number = _number(plain)
-    if number is not None:
-        conditions.append(Dealer.point_no.in_({plain, plain.zfill(3), plain.zfill(4), str(number)}))
-    elif len(typed) >= 2:
-        conditions.append(Dealer.name.icontains(typed, autoescape=True))
-    rows = db.session.scalars(select(Dealer).where(or_(*conditions)).order_by(Dealer.id).limit(MOST))
+def _dealers(typed: str) -> list[dict[str, Any]]:
+    rows = find_dealers(session=db.session(), typed=typed, limit=MOST)
     return [{"dealer": dealer, "state": DEALER_STATES[dealer.state]} for dealer in rows]
 
 
 def _applications(plain: str) -> list[dict[str, Any]]:
-    rows = db.session.execute(
-        select(DealerApplication, Dealer.name)
-        .join(Dealer, Dealer.id == DealerApplication.dealer_id)
-        .where(DealerApplication.reference == plain)
-    )
+    rows = find_applications(session=db.session(), reference=plain)
     return [{"application": row, "name": name, "state": APPLICATION_STATES[row.state]} for row, name in rows]
-
-
-def _number(plain: str) -> int | None:
-    """A whole number a person would type for a position, a batch or a point; never a phone."""
-    digits = plain.replace(",", "")
-    return int(digits) if re.fullmatch(r"\d{1,9}", digits, re.ASCII) else None

@@ -18,10 +18,13 @@ from registry.people import Person, mask_name, open_name
 from registry.plates import Plate
 from registry.sealing import Keyring
 from registry.trade_ins import PHOTO_KINDS, Reach, TradeIn, TradeInPhoto
+from subsidy.appeals import Appeal, latest_appeal
 from subsidy.claims import Claim
 from subsidy.corrections import open_faults
 from subsidy.faults import Fault
+from subsidy.foreseen import Foreseen, foresee
 from subsidy.payouts import Payout, PayoutAttempt
+from subsidy.returns import ReturnCase
 from subsidy.standing import read_claim
 from subsidy.wallets import Wallet
 
@@ -33,6 +36,8 @@ class Record:
     """One trade-in with what hangs on it. ``ahead`` counts the claims that wait before this one.
 
     ``faults`` is what has to be corrected until ``correct_by``, which is None while the claim waits in the line.
+    ``foreseen`` speaks against a subsidy before completion, ``returned`` is a return that was not refused, ``appeal``
+    the newest one against a claim that got nothing, ``may_appeal`` whether another can be made.
     """
 
     trade_in: TradeIn
@@ -50,6 +55,10 @@ class Record:
     ahead: int
     faults: tuple[Fault, ...]
     correct_by: datetime | None
+    foreseen: Foreseen | None
+    returned: ReturnCase | None
+    appeal: Appeal | None
+    may_appeal: bool
 
     @property
     def photos_missing(self) -> tuple[str, ...]:
@@ -61,6 +70,7 @@ def read_record(*, session: Session, keyring: Keyring, trade_in: TradeIn) -> Rec
     """Read everything shown about one trade-in; what stands once beside it comes in one question."""
     row = session.execute(_beside(trade_in)).one()
     faults, correct_by = _to_correct(session, trade_in, row.Claim)
+    appeal, may_appeal = _appealed(session, trade_in, row.Claim, row.ReturnCase)
     return Record(
         trade_in=trade_in,
         old_bike=row.FiledBike,
@@ -77,14 +87,28 @@ def read_record(*, session: Session, keyring: Keyring, trade_in: TradeIn) -> Rec
         ahead=_ahead(session, row.Claim),
         faults=faults,
         correct_by=correct_by,
+        foreseen=foresee(session=session, trade_in=trade_in),
+        returned=row.ReturnCase,
+        appeal=appeal,
+        may_appeal=may_appeal,
     )
 
 
-def _beside(trade_in: TradeIn) -> Select[Any]:
+def _beside(trade_in: TradeIn) -> Select[*tuple[Any, ...]]:
     kinds = select(func.array_agg(TradeInPhoto.kind)).where(TradeInPhoto.trade_in_id == trade_in.id)
     return (
         select(
-            FiledBike, Dealer, Person, Bike, Sale, Plate, Claim, Payout, Wallet, kinds.scalar_subquery().label("photos")
+            FiledBike,
+            Dealer,
+            Person,
+            Bike,
+            Sale,
+            Plate,
+            Claim,
+            Payout,
+            Wallet,
+            ReturnCase,
+            kinds.scalar_subquery().label("photos"),
         )
         .select_from(FiledBike)
         .join(Dealer, Dealer.id == trade_in.dealer_id)
@@ -95,6 +119,7 @@ def _beside(trade_in: TradeIn) -> Select[Any]:
         .outerjoin(Claim, Claim.trade_in_id == trade_in.id)
         .outerjoin(Payout, Payout.trade_in_id == trade_in.id)
         .outerjoin(Wallet, and_(Wallet.trade_in_id == trade_in.id, Wallet.superseded_at.is_(None)))
+        .outerjoin(ReturnCase, and_(ReturnCase.trade_in_id == trade_in.id, ReturnCase.state != "refused"))
         .where(FiledBike.id == trade_in.filed_bike_id)
     )
 
@@ -126,3 +151,16 @@ def _to_correct(session: Session, trade_in: TradeIn, claim: Claim | None) -> tup
     standing = read_claim(session=session, reference=trade_in.reference, reach=Reach())
     faults = open_faults(session=session, standing=standing)
     return faults, standing.decision.expires_at if faults else None
+
+
+def _appealed(
+    session: Session, trade_in: TradeIn, claim: Claim | None, returned: ReturnCase | None
+) -> tuple[Appeal | None, bool]:
+    """The newest appeal for a claim that got nothing, and whether this decision can still be appealed against."""
+    if claim is None or claim.state not in ("declined", "forfeited"):
+        return None, False
+    appeal = latest_appeal(session=session, trade_in_id=trade_in.id)
+    if returned is not None or claim.reason == "returned":
+        return appeal, False
+    decided = read_claim(session=session, reference=trade_in.reference, reach=Reach()).decision.event_no
+    return appeal, appeal is None or appeal.decision_event_no != decided

@@ -19,8 +19,8 @@ from app.web.forms import Form
 from app.web.language import _, _l, in_english
 from app.web.place import place_of
 from app.web.point import own_dealer
+from registry.code_limits import Asker
 from registry.filings import FiledBike
-from registry.one_time_codes import Asker
 from registry.people import Person, mask_name, open_name
 from registry.transferring import confirm_transfer, open_transfer, send_transfer_code, withdraw_transfer
 from registry.transfers import PARTIES, TRANSFER, Transfer, find_transfer

@@ -116,6 +116,14 @@ def until(instant: datetime) -> str:
     return moment(instant)
 
 
+def until_full(instant: datetime) -> str:
+    """Return an end with its year: «2026 年 6 月 30 日 24:00», «30 June 2026 24:00»."""
+    there = local(instant)
+    if there.hour == there.minute == there.second == 0:
+        return f"{full_day(there - timedelta(microseconds=1))} 24:00".replace("\u00a0", " ")
+    return moment_full(instant).removesuffix(":00")
+
+
 def window(opens_at: datetime, closes_at: datetime) -> str:
     """Return the days of a window: «6 月 1—30 日», «6 月 15 日—7 月 15 日», «1–30 Jun», «15 Jun–15 Jul»."""
     first, last = local(opens_at), local(closes_at - timedelta(microseconds=1))

@@ -23,7 +23,6 @@ class Pounded:
     """What a run of requests came to. Latencies in seconds; ``failures`` are answers the check refused."""
 
     rate: float
-    p50: float
     p99: float
     failures: int
     first_failure: str | None
@@ -136,7 +135,6 @@ def _summed_up(latencies: list[float], failures: list[str], elapsed_s: float) ->
     latencies.sort()
     return Pounded(
         rate=len(latencies) / elapsed_s,
-        p50=latencies[len(latencies) // 2],
         p99=latencies[int(len(latencies) * 0.99)],
         failures=len(failures),
         first_failure=failures[0] if failures else None,

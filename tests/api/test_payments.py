@@ -120,7 +120,7 @@ def test_a_statements_difference_is_worked_to_its_end(place: Place, books: Books
     assert faults(refused) == {"resolution": "finance_decides", "document_no": "document_number_missing"}
     proposed = operator.post(f"{at}/resolution", asked)
     assert (proposed.json["resolution"], proposed.json["is_open"]) == ("write_off", True)
-    decided = finance.post(f"{at}/write-off", {"approve": True, "finding": "同意核销"})
+    decided = finance.post(f"{at}/decision", {"approve": True, "finding": "同意核销"})
     assert (decided.json["is_open"], decided.json["written_off_fen"]) == (False, -AMOUNT_FEN)
     assert books.cases() == []
     assert faults(finance.post(f"{at}/resolution", asked)) == {None: "statement_line_not_open"}
@@ -129,7 +129,7 @@ def test_a_statements_difference_is_worked_to_its_end(place: Place, books: Books
     assert auditor.get("/api/statements/someday/lines").status_code == 404
 
 
-def test_a_frozen_payout_is_shown_and_ended_by_finance(place: Place, books: Books) -> None:
+def test_a_frozen_payout_is_shown_and_ended_by_two(place: Place, books: Books) -> None:
     payout_id = books.owed(released=False)
     books.execute(f"UPDATE payout SET state = 'frozen', problem = 'transfer_refused' WHERE id = {payout_id}")
     finance, operator = place.as_role("finance"), place.as_role("operator")
@@ -144,7 +144,19 @@ def test_a_frozen_payout_is_shown_and_ended_by_finance(place: Place, books: Book
     asked = {"resolution": "refund_received", "finding": "银行书面答复：从未收到", "document_no": "DF-1"}
     assert faults(operator.post(f"{at}/resolution", asked)) == {None: "wrong_role"}
     assert faults(finance.post(f"{at}/resolution", {**asked, "document_no": ""})) == {"document_no": "required"}
-    assert finance.post(f"{at}/resolution", asked).json["state"] == "withdrawn"  # this award has no claim behind it
+    proposed = finance.post(f"{at}/resolution", asked).json
+    assert (proposed["state"], proposed["proposed_end"]["document_no"]) == ("frozen", "DF-1")
+    assert faults(finance.post(f"{at}/resolution", asked)) == {None: "resolution_proposed"}
+    end, word = (
+        f"/api/payout-ends/{proposed['proposed_end']['id']}/decision",
+        {"approve": True, "finding": "看过答复原件"},
+    )
+    assert faults(operator.post(end, word)) == {None: "wrong_role"}
+    assert faults(finance.post(end, word)) == {None: "proposer_cannot_approve"}
+    decided = place.as_role("reviewer").post(end, word).json
+    assert (decided["state"], decided["proposed_end"]) == ("withdrawn", None)  # this award has no claim behind it
+    assert faults(finance.post(end, word)) == {None: "nothing_proposed"}
+    assert faults(finance.post(f"/api/payout-ends/{2**70}/decision", word)) == {None: "nothing_proposed"}
     assert faults(finance.post(f"{at}/resolution", asked)) == {None: "payout_not_frozen"}
     assert operator.get("/api/payouts", state="withdrawn").json["payouts"][0]["id"] == payout_id
     assert operator.get("/api/payouts/999").status_code == 404

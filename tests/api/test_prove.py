@@ -86,7 +86,10 @@ def change(path: Path, **what: Any) -> Path:
     return changed
 
 
-def test_a_receipt_is_proved_from_files_and_what_is_missing_is_one_sentence(saved: Path) -> None:
+def test_a_receipt_is_proved_from_files_and_what_is_missing_is_one_sentence(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAPAI_PORT", "1")
     receipt, keys = saved / "receipt.json", saved / "keys.json"
     told = run("prove", receipt, "--keys", keys)
     assert told.exit_code == 0, told.output
@@ -117,7 +120,9 @@ def test_a_receipt_is_proved_from_files_and_what_is_missing_is_one_sentence(save
         assert "Traceback" not in told.output
 
 
-def test_heads_are_compared_and_the_platform_is_asked(saved: Path, served: str) -> None:
+def test_heads_are_compared_and_the_platform_is_asked(
+    saved: Path, served: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     older, newer, keys = saved / "older.json", saved / "newer.json", saved / "keys.json"
     files = ("--keys", keys, "--proof", saved / "proof.json")
     assert run("log-consistency", older, newer, *files).exit_code == 0
@@ -131,3 +136,6 @@ def test_heads_are_compared_and_the_platform_is_asked(saved: Path, served: str) 
     told = run("log-consistency", saved / "older.json", "newest", "--url", served)
     assert told.exit_code == 0, told.output
     assert "the first 3 of 5 leaves are the same" in told.output
+    monkeypatch.setenv("MAPAI_PORT", served.rpartition(":")[2])
+    assert "later: returned" in run("prove", saved / "receipt.json").output
+    assert "the first 3 of 5 leaves" in run("log-consistency", saved / "older.json", "newest").output

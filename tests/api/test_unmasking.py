@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from sqlalchemy import delete, select, text, update
 from sqlalchemy.exc import DBAPIError
 
-from registry.accounts import ROLES
+from registry.accounts import ROLES, Account
 from registry.audit import AuditEntry
-from registry.people import know_person
-from registry.unmasking import MAY_UNMASK, Unmasking
-from tests.api.conftest import Place, faults
+from registry.cases import Case
+from registry.people import Person, know_person
+from registry.unmasking import MAY_UNMASK, UnmaskedByAuditorsOnly, Unmasking, note_looks
+from tests.api.conftest import Api, Place, faults
 from tests.registry.line import Owner
 
 REASON = "核对补贴申领第 12 号的身份"
@@ -71,6 +74,16 @@ def test_other_roles_never(place: Place, owner: Owner, point: Any) -> None:
     assert looks(place) == []
 
 
+@pytest.mark.parametrize("role", [role for role in ROLES if role not in (*MAY_UNMASK, "owner", "dealer")])
+def test_a_list_of_looks_asks_for_the_same_role(place: Place, owner: Owner, role: str) -> None:
+    session = place.district.session
+    looking = session.scalars(select(Account.id).where(Account.login == place.account(role=role))).one()
+    look = {"persons": [session.get_one(Person, owner.person_id)], "field": "name", "reason": REASON, "address": ""}
+    with pytest.raises(UnmaskedByAuditorsOnly):
+        note_looks(session=session, account_id=looking, **look)
+    assert looks(place) == []
+
+
 def test_what_is_refused_leaves_no_trace(place: Place, owner: Owner) -> None:
     staff = place.as_role("finance")
     path = f"/api/people/{owner.person_id}/unmaskings"
@@ -81,6 +94,29 @@ def test_what_is_refused_leaves_no_trace(place: Place, owner: Owner) -> None:
         answer = staff.post(f"/api/people/{nobody}/unmaskings", wanted())
         assert (answer.status_code, faults(answer)) == (404, {None: "person_not_found"})
     assert looks(place) == []
+
+
+def test_looks_of_one_account_have_a_limit_an_hour_and_lists_do_not_count(place: Place, owner: Owner) -> None:
+    most, session = 3, place.district.session
+    place.app.extensions["mapai.settings"] = replace(place.app.extensions["mapai.settings"], unmaskings_per_hour=most)
+    staff, other = place.as_role("reviewer"), place.as_role("finance")
+    path = f"/api/people/{owner.person_id}/unmaskings"
+    account = session.scalars(select(Account).where(Account.role == "reviewer")).one()
+    person = session.get_one(Person, owner.person_id)
+    note_looks(session=session, account_id=account.id, persons=[person] * 5, field="name", reason=REASON, address="")
+    session.commit()
+    apis = [Api(client=place.app.test_client(), token=staff.token) for _ in range(most + 3)]
+    with ThreadPoolExecutor(len(apis)) as pool:
+        answers = list(pool.map(lambda api: api.post(path, wanted()), apis))
+    assert sorted(answer.status_code for answer in answers) == [201] * most + [429] * 3
+    refused = staff.post(path, wanted())
+    assert (refused.status_code, faults(refused)) == (429, {None: "unmasked_too_often"})
+    assert 3500 < int(refused.headers["Retry-After"]) <= 3600
+    assert len(looks(place)) == 5 + most
+    assert [(case.kind, case.subject) for case in session.scalars(select(Case))] == [
+        ("unmasking_often", f"account:{account.id}")
+    ]
+    assert other.post(path, wanted()).status_code == 201
 
 
 def test_a_look_cannot_be_undone(place: Place, owner: Owner) -> None:

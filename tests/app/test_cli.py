@@ -1,9 +1,13 @@
 """The command line: every command explains itself, and every «no» is one sentence."""
 
+from pathlib import Path
+
 import pytest
 from click.testing import CliRunner
+from sqlalchemy.engine import make_url
 
 from app.cli import main
+from app.config import Settings
 from tests.app.test_config import production
 
 COMMANDS = [
@@ -75,11 +79,48 @@ def test_an_unknown_scenario_is_refused() -> None:
     assert "gongshu" in told.stderr
 
 
-def test_verify_of_a_folder_without_data_says_so_and_makes_none(tmp_path, monkeypatch):
+ON_A_PLATFORM = (
+    ["verify"],
+    ["import-filings", "LIST"],
+    ["import-earlier", "LIST"],
+    ["import-dealers", "LIST"],
+    ["keys", "rotate"],
+    ["staff", "add", "li.min", "--name", "李敏", "--role", "operator"],
+    ["plate-code", "issue"],
+    ["plate-code", "new-key"],
+    ["new-log-key"],
+)
+
+
+@pytest.mark.parametrize("named", ["--data", "MAPAI_DATA", "by default"])
+@pytest.mark.parametrize("command", ON_A_PLATFORM, ids=" ".join)
+def test_a_command_on_a_platform_says_where_there_is_none_and_makes_none(
+    command: list[str], named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("DATABASE_URL", raising=False)
-    folder = tmp_path / "nothing"
-    result = CliRunner().invoke(main, ["verify", "--data", str(folder)])
-    assert result.exit_code == 1
-    assert "holds no Mapai data" in result.output
-    assert "--data" in result.output
-    assert not folder.exists()
+    monkeypatch.delenv("MAPAI_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "list.csv").write_text("x\n", encoding="utf-8")
+    words = ["list.csv" if word == "LIST" else word for word in command]
+    if named == "--data":
+        words += ["--data", "elsewhere"]
+    told = CliRunner().invoke(main, words, env={"MAPAI_DATA": "elsewhere"} if named == "MAPAI_DATA" else {})
+    assert (told.exit_code, told.stdout) == (1, "")
+    folder = ".mapai" if named == "by default" else "elsewhere"
+    assert told.stderr == f"mapai: {folder} holds no Mapai data: name the folder `mapai up` used with --data.\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["list.csv"]
+
+
+@pytest.mark.parametrize("command", ON_A_PLATFORM[1:5:3], ids=" ".join)
+def test_a_database_without_the_district_is_one_sentence(
+    command: list[str], base_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = tmp_path / "list.csv"
+    listed.write_text("x\n", encoding="utf-8")
+    empty = make_url(base_settings.owner_url).set(database="postgres")
+    monkeypatch.setenv("DATABASE_URL", empty.render_as_string(hide_password=False))
+    monkeypatch.setenv("MAPAI_DATA", str(tmp_path / "data"))
+    told = CliRunner().invoke(main, [str(listed) if word == "LIST" else word for word in command])
+    assert (told.exit_code, told.stdout) == (1, "")
+    assert told.stderr.startswith("mapai: The database of DATABASE_URL holds nothing of district ")
+    assert len(told.stderr.splitlines()) == 1

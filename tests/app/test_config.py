@@ -35,6 +35,14 @@ def test_a_demo_needs_nothing(tmp_path: Path) -> None:
     assert "mapai_app@" in settings.database_url
 
 
+def test_how_many_proxies_are_trusted_is_a_small_number() -> None:
+    assert Settings.from_env(production()).trusted_proxies == 0
+    assert Settings.from_env(production(MAPAI_TRUSTED_PROXIES="2")).trusted_proxies == 2
+    for wrong in ("-1", "11", "yes"):
+        with pytest.raises(CannotStart, match="MAPAI_TRUSTED_PROXIES"):
+            Settings.from_env(production(MAPAI_TRUSTED_PROXIES=wrong))
+
+
 def test_a_demo_makes_its_keys_once(tmp_path: Path) -> None:
     first = Settings.from_env({"MAPAI_DATA": str(tmp_path / "data")})
     second = Settings.from_env({"MAPAI_DATA": str(tmp_path / "data")})
@@ -162,3 +170,12 @@ def test_a_lock_has_one_holder(tmp_path: Path) -> None:
         pass
     with locked(folder, "up", busy="busy."):
         pass
+
+
+def test_where_a_subsidy_is_paid_back_to_is_read_as_owners_read_it(tmp_path: Path) -> None:
+    env = {"MAPAI_DATA": str(tmp_path / "data")}
+    assert Settings.from_env(env).repay_to is None
+    typed = {**env, "MAPAI_REPAY_TO": " 区市场监管局，\n账号 1202 "}
+    assert Settings.from_env(typed).repay_to == "区市场监管局， 账号 1202"
+    with pytest.raises(CannotStart, match="MAPAI_REPAY_TO has 121 characters"):
+        Settings.from_env({**env, "MAPAI_REPAY_TO": "账" * 121})

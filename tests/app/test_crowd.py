@@ -131,6 +131,15 @@ def test_while_completions_arrive_readers_leave_a_thread_free(full: Crowd, frame
     assert ask(full, "/api/trade-ins/1")[0] == "503 BUSY"
 
 
+def test_who_is_signed_in_reads_it_in_his_own_language(full: Crowd, framework: Framework) -> None:
+    full.note_completion()
+    for cookies in (f"mapai_sign_in=secret; mapai_look={ENGLISH}", f"mapai_look={ENGLISH}; session=abc"):
+        assert ask(full, "/my/2", HTTP_COOKIE=cookies)[0] == "503 BUSY"
+    chinese = ask(full, "/my/2", HTTP_COOKIE="mapai_sign_in=secret")
+    assert [asked["HTTP_COOKIE"] for asked in framework.asked[-2:]] == [f"mapai_look={ENGLISH}", "mapai_look="]
+    assert ask(full, "/my/2", HTTP_COOKIE="mapai_sign_in=secret; mapai_look=lang:en; other=1") == chinese
+
+
 def test_what_somebody_sends_is_never_turned_away(full: Crowd, framework: Framework) -> None:
     full.note_completion()
     framework.may_answer.set()

@@ -34,7 +34,7 @@ from subsidy.holds import ClaimHold
 from subsidy.live import live_state
 from subsidy.overrules import Overrule
 from subsidy.payouts import Payout
-from subsidy.programme import current_programme
+from subsidy.programme import current_programme, get_version
 from subsidy.programme_change import ProgrammeChange
 from subsidy.returns import ReturnCase
 
@@ -131,6 +131,10 @@ def test_the_desk_has_something_to_decide(district: tuple[Settings, PoliceBook])
         assert session.scalar(select(func.count()).select_from(ReturnCase).where(ReturnCase.decided_at.is_(None))) == 1
         assert session.scalar(select(func.count()).select_from(ClaimHold)) == 1
         assert session.scalar(select(func.count()).select_from(ProgrammeChange)) == 1
+        programme = current_programme(session=session)
+        version = get_version(session=session, programme_id=programme.id, version_no=1)
+        role = {f"account:{account.id}": account.role for account in session.scalars(select(Account))}
+        assert (role[version.drafted_by], role[version.approved_by]) == ("operator", "reviewer")
 
 
 def test_completions_spread_over_the_days_since_the_opening(district: tuple[Settings, PoliceBook]) -> None:

@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import socket
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -35,18 +34,12 @@ from subsidy.operator import StatementLine
 from subsidy.queue import create_programme
 from tests.crash.killing import AGAIN, ONCE, Killer
 from tests.crash.rush import Running, Rush
+from tests.crash.undone import watch_until_done
 
 SEEDS = [int(seed) for seed in os.environ.get("MAPAI_CRASH_SEEDS", "1").split(",")]
 CALLED_BACK, POLLED, PLACES, WALLETS = 3_000, 120, 2_400, 900
 CONNECTIONS, PAUSE_S = 32, 0.1
-RUSH_S, REPEAT_S, SETTLE_S = 150.0, 60.0, 90.0
-# What the scheduler still has to do, once the rush is over.
-UNDONE = """
-SELECT (SELECT count(*) FROM trade_in WHERE state = 'plate_applied' AND asked_at IS NOT NULL)
-     + (SELECT count(*) FROM payout p WHERE p.state IN ('owed', 'in_flight')
-        OR (p.state = 'awaiting_wallet' AND EXISTS (SELECT FROM wallet w WHERE w.trade_in_id = p.trade_in_id)))
-     + (SELECT count(*) FROM audit_entry e WHERE NOT EXISTS (SELECT FROM audit_seal s WHERE s.entry_id = e.id))
-"""
+RUSH_S, REPEAT_S = 150.0, 60.0
 
 
 @pytest.mark.slow
@@ -64,7 +57,7 @@ def test_what_was_acknowledged_survives_every_kill(data_dir: Path, seed: int) ->
         assert sorted(killer.killed) == sorted([*ONCE, *AGAIN])
         assert rush.refused == []
         assert rush.trouble["no_answer"] > 0, "nobody fell while a completion was under way"
-        watch_until(platform, lambda: count(settings, UNDONE) == 0, seconds=SETTLE_S)
+        watch_until_done(platform, settings)
         repeat = make_rush(settings, bodies, seed=seed)
         run(platform, repeat, seconds=REPEAT_S)
         assert repeat.refused == []
@@ -198,12 +191,6 @@ def run(platform: Platform, rush: Rush, *, seconds: float) -> None:
     running = Running(rush, seconds=seconds)
     platform.watch(until=running.is_over)
     running.result()
-
-
-def watch_until(platform: Platform, done: Callable[[], bool], *, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    platform.watch(until=lambda: done() or time.monotonic() > deadline)
-    assert done(), f"not done within {seconds:.0f} s"
 
 
 def count(settings: Settings, question: str) -> int:

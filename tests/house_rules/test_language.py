@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from io import BytesIO
 
 import pytest
+from babel.messages.pofile import read_po
 from jinja2 import Environment, nodes
 
-from app.web.catalogue import missing, translated, unused
+from app.web.catalogue import missing, translated, unused, used
 from tests.house_rules.tree import ROOT, syntax
 
 CHINESE = re.compile(r"[\u3000-\u303f\u3400-\u9fff\uff00-\uffef]")
@@ -82,6 +84,21 @@ def test_no_english_is_left_over() -> None:
 
 
 def test_english_speaks_english_and_keeps_what_is_filled_in() -> None:
-    for (context, chinese), english in translated().items():
-        assert not CHINESE.search(english), (context, english)
-        assert set(PLACEHOLDER.findall(chinese)) == set(PLACEHOLDER.findall(english)), (chinese, english)
+    for (context, chinese, _plural), forms in translated().items():
+        for english in forms:
+            assert not CHINESE.search(english), (context, english)
+        first, *others = (set(PLACEHOLDER.findall(english)) for english in forms)
+        assert first == set(PLACEHOLDER.findall(chinese)), (chinese, forms)
+        # Of one thing the number may go unsaid.
+        assert all(other >= first for other in others), (chinese, forms)
+
+
+def test_a_plain_entry_is_no_english_for_what_is_said_of_a_number() -> None:
+    entries = (
+        'msgid "辆"\nmsgstr "bikes"\n\nmsgid "%(n)s 笔"\nmsgid_plural "%(n)s 笔"\nmsgstr[0] "%(n)s"\nmsgstr[1] ""\n'
+    )
+    read = translated(read_po(BytesIO(entries.encode()), locale="en"))
+    assert read == {(None, "辆", False): ("bikes",), (None, "%(n)s 笔", True): ("%(n)s", "")}
+    said = used()
+    assert (None, "辆", True) in said
+    assert not [key for key in said if (*key[:2], not key[2]) in said], "a catalogue keeps only one of the two"

@@ -7,7 +7,6 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCE = ("app", "registry", "subsidy", "migrations", "loadtests", "wsgi.py")
 NOT_OURS = {
     ".git",
     ".venv",

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
-from tests.journeys.ground import Ground, launched, standing
+from tests.journeys.ground import STEP_MS, Ground, launched, standing
+
+# A machine that does much else at the same time is slow, and not wrong.
+expect.set_options(timeout=STEP_MS)
 
 
 @pytest.fixture(scope="session")

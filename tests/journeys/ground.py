@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Locator, Page, expect, sync_playwright
@@ -37,6 +39,8 @@ PHONE = {"width": 390, "height": 844}
 TABLET = {"width": 768, "height": 1024}
 DESK = {"width": 1440, "height": 900}
 STEP_MS = 20_000
+# The outbox of a device tries again every fifteen seconds, however often a line comes and goes.
+LINE_MS = 45_000
 SETTLED_MS = 60_000
 FILINGS = 1_000
 # Short of the age at which a filing counts no more.
@@ -121,11 +125,17 @@ class Visitor:
         self.page.get_by_label("账号", exact=True).fill(login)
         self.page.get_by_label("密码", exact=True).fill(password)
         self.page.get_by_role("button", name="登录", exact=True).click()
+        self.page.wait_for_url(lambda url: urlsplit(url).path != "/sign-in", timeout=STEP_MS)
 
     def press(self, button: str, then: str) -> None:
         """Press a button and wait until the page that follows says so."""
         self.page.get_by_role("button", name=button).click()
-        expect(self.main).to_contain_text(then, timeout=STEP_MS)
+        self.arrived(then)
+
+    def arrived(self, words: str | re.Pattern[str], timeout: int = STEP_MS) -> None:
+        """Wait until the page says so and its scripts have run: what is clicked earlier, none of them hears."""
+        expect(self.main).to_contain_text(words, timeout=timeout)
+        self.page.wait_for_load_state("domcontentloaded", timeout=timeout)
 
     def picture(self, name: str, width: int, height: int) -> tuple[dict[str, Any], int]:
         """A picture as a phone's camera would hand it over, and its weight in bytes."""

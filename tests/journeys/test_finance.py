@@ -60,7 +60,7 @@ def test_finance_works_a_difference_to_its_end(ground: Ground) -> None:
         expect(reviewer.main).to_contain_text(FINDING)
         expect(reviewer.main).to_contain_text("-300.00 元")
         reviewer.page.get_by_label("意见").fill("看过银行的书面答复，同意。")
-        reviewer.press("批准核销", "批准核销了，这条差异了结了")
+        reviewer.press("批准核销", "批准了，这条差异了结了")
 
         page.reload()
         expect(finance.main).to_contain_text("了结了")

@@ -25,8 +25,8 @@ PROXY_PHONE = "13900139077"
 SMALLEST_TEXT_PX, SMALLEST_TARGET_PX = 18, 60
 
 
-def stocked(ground: Ground, *, end: str, serial: int) -> str:
-    """A new bike of the demo point whose vehicle code ends so; return its code."""
+def stocked(ground: Ground, *, end: str, serial: int, middle: str = "226") -> str:
+    """A new bike of the demo point whose vehicle code ends so, ``middle`` before it; return its code."""
     with ground.session() as session:
         dealer_id = session.scalars(select(Account.dealer_id).where(Account.login == DEALER_LOGIN)).one()
         model = session.scalars(
@@ -40,7 +40,7 @@ def stocked(ground: Ground, *, end: str, serial: int) -> str:
             actor="account:1",
             today=ground.platform.settings.clock.now().date(),
             bike=NewBike(
-                vehicle_code=f"{model.maker_code}226{end}",
+                vehicle_code=f"{model.maker_code}{middle}{end}",
                 certificate_no=f"CCC2026OWNER{serial}",
                 battery_code=f"OWNERSTORY{serial}",
                 battery_kind=model.battery_kind,

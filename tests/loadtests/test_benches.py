@@ -20,8 +20,9 @@ from loadtests import capacity
 from loadtests.bench import claims, growth, limits, memory, reads, reference, sides, verification
 from loadtests.bench.__main__ import BENCHMARKS, table
 from loadtests.bench.comparison import together
-from loadtests.bench.database import own_server
+from loadtests.bench.database import own_server, owner_connection
 from loadtests.capacity import Capacity
+from loadtests.past import make_past
 
 KEYS = {"name", "ratio", "p99_ratio", "errors", "goal", "met", "runs"}
 FEW = {"requests": 16, "warm_up": 8}
@@ -103,12 +104,26 @@ def test_completions_among_readers_are_compared_with_completions_alone(monkeypat
     assert line["readers_p99_s"] > 0
 
 
-def test_growth_asks_the_same_of_a_large_and_a_small_past() -> None:
+def test_growth_asks_the_same_of_a_large_and_a_small_past(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(growth, "GOAL", 1e-9)
     line = growth.run(progress=lines([]), requests=8, claims=300, before=100)
     check(line, name="growth")
+    assert line["met"], "the two pasts do not stand up to verification"
     assert [part["name"] for part in line["parts"]] == [
         f"growth: {what}" for what in ("claim", "my place", "search", "board")
     ]
+
+
+@pytest.mark.parametrize("most_replayed", [60, 10])
+def test_growth_finds_a_past_that_does_not_agree_whether_replayed_or_not(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, most_replayed: int
+) -> None:
+    monkeypatch.setattr(growth, "MOST_REPLAYED", most_replayed)
+    with owner_connection(settings) as owner:
+        make_past(settings, owner, claims=60, places=60, stock=10)
+        assert not growth.differs(settings, claims=60)
+        owner.execute("UPDATE payout SET amount_fen = amount_fen + 1 WHERE id = (SELECT min(id) FROM payout)")
+    assert growth.differs(settings, claims=60)
 
 
 def test_the_limit_is_what_the_database_can_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from app.clients.sms.fake import FakeGateway
 from app.clients.sms.server import Options as SmsOptions
 from app.district.numbers import credit_code
+from registry.code_limits import Asker
 from registry.dealer_applications import ApplicationForm, DealerApplication, accept_application, apply_as_dealer
 from registry.dealer_commitments import CommitmentSignature, send_signing_code, sign_commitment
 from registry.dealer_hours import read_hours
@@ -20,7 +21,7 @@ from registry.dealer_licences import enrol, license_point
 from registry.dealer_rules import EnrolmentRules
 from registry.dealer_training import DrawnTest, draw_test, hand_in_test
 from registry.dealers import Dealer
-from registry.one_time_codes import Asker, send_code
+from registry.one_time_codes import send_code
 from registry.sealing import Keyring
 from tests.registry.line import KEY, NOW
 

@@ -15,20 +15,26 @@ from app.clients.plates.server import Options as PoliceOptions
 from app.district.pictures import made_picture
 from registry.bike_models import ModelFacts, keep_model
 from registry.bikes import Bike
+from registry.cancelling import cancel_old_plate
 from registry.dealers import Dealer
+from registry.destruction import MOST_OVERDUE
 from registry.filings import FiledBike
+from registry.opening import open_trade_in
 from registry.people import know_person
 from registry.plate_authority import PlateRecord
+from registry.receiving import add_photo, receive_old_bike
 from registry.sealing import Keyring
 from registry.selling import Price
 from registry.stocking import NewBike, stock_in
-from registry.trade_ins import EVERYBODYS, TradeIn
+from registry.trade_ins import EVERYBODYS, PHOTO_KINDS, TradeIn
 
 DISTRICT = "330105"
 LOCAL = ZoneInfo("Asia/Shanghai")
 KEY = b"a key shared by both sides of it"
 NOW = datetime(2026, 6, 20, 2, 0, tzinfo=UTC)
 PRICE = Price(list_price_fen=299_900, discount_fen=20_000, deduction_fen=10_000, paid_fen=269_900)
+REACH = EVERYBODYS
+ACTOR = "account:1"
 _numbers = count(1)
 
 
@@ -144,6 +150,67 @@ class District:
         )
         keep_model(session=self.session, facts=facts, actor="account:1")
 
+    def open(
+        self,
+        owner: Owner,
+        dealer: Dealer,
+        *,
+        session: Session | None = None,
+        now: datetime = NOW,
+        most_overdue: int = MOST_OVERDUE,
+    ) -> TradeIn:
+        """The owner's trade-in, opened at the dealer; in the test's session or another."""
+        session = session or self.session
+        trade_in = open_trade_in(
+            session=session,
+            keyring=self.keyring,
+            plates=self.police,
+            district=DISTRICT,
+            dealer_id=dealer.id,
+            plate_no=owner.plate_no,
+            owner_name=owner.name,
+            owner_id_no=owner.id_no,
+            owner_phone=owner.phone,
+            actor=ACTOR,
+            now=now,
+            most_overdue=most_overdue,
+        )
+        session.commit()
+        return trade_in
+
+    def receive(self, owner: Owner, dealer: Dealer, *, last_photo: bytes | None = None) -> str:
+        """The reference of a trade-in whose old bike the point has, with pictures never used before."""
+        session, reference = self.session, self.open(owner, dealer).reference
+        photos = [*(picture() for _ in PHOTO_KINDS[1:]), last_photo or picture()]
+        for kind, photo in zip(PHOTO_KINDS, photos, strict=True):
+            add_photo(session=session, reference=reference, reach=REACH, kind=kind, image=photo, actor=ACTOR)
+        receive_old_bike(
+            session=session,
+            reference=reference,
+            reach=REACH,
+            recycling_certificate_no=f"HS{owner.plate_no}",
+            frame_no=owner.frame_no,
+            complete=True,
+            actor=ACTOR,
+            now=NOW,
+        )
+        session.commit()
+        return reference
+
+    def cancel(self, reference: str) -> TradeIn:
+        """The trade-in once the point has asked the police to cancel its old plate."""
+        trade_in = cancel_old_plate(
+            session=self.session,
+            keyring=self.keyring,
+            plates=self.police,
+            reference=reference,
+            reach=REACH,
+            actor=ACTOR,
+            now=NOW,
+        )
+        self.session.commit()
+        return trade_in
+
     def trade_in(self, reference: str) -> TradeIn:
         """The trade-in as the database has it now."""
         self.session.rollback()
@@ -175,6 +242,3 @@ def new_bike(*, vehicle_code: str | None = None, **changed: object) -> NewBike:
 def make_district(session: Session, keyring: Keyring) -> District:
     """A district whose police answer everything at once."""
     return District(session=session, keyring=keyring, police=FakePolice(PoliceOptions(key=KEY, now=lambda: NOW)))
-
-
-REACH = EVERYBODYS

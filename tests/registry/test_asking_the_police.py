@@ -11,12 +11,10 @@ from registry.base import PartnerSilent, StepNotAllowed
 from registry.cancelling import (
     CancellationDiffers,
     ask_about_cancellation,
-    cancel_old_plate,
     pending_cancellations,
     record_cancellation,
 )
-from registry.dealers import Dealer
-from registry.opening import open_trade_in, verify_old_bike, withdraw
+from registry.opening import verify_old_bike, withdraw
 from registry.plate_authority import CancelAnswer, PlateAnswer
 from registry.plating import (
     apply_for_plate,
@@ -24,60 +22,9 @@ from registry.plating import (
     pending_applications,
     record_plate_refusal,
 )
-from registry.receiving import add_photo, receive_old_bike
 from registry.selling import sell_new_bike
-from registry.trade_ins import PHOTO_KINDS, Reach, TradeIn, TradeInNotFound
-from tests.registry.line import DISTRICT, NOW, PRICE, REACH, District, Owner, picture
-
-ACTOR = "account:1"
-
-
-def received(district: District, owner: Owner, dealer: Dealer) -> str:
-    """A trade-in whose old bike the point has."""
-    session = district.session
-    trade_in = open_trade_in(
-        session=session,
-        keyring=district.keyring,
-        plates=district.police,
-        district=DISTRICT,
-        dealer_id=dealer.id,
-        plate_no=owner.plate_no,
-        owner_name=owner.name,
-        owner_id_no=owner.id_no,
-        owner_phone=owner.phone,
-        actor=ACTOR,
-        now=NOW,
-    )
-    session.commit()
-    reference = trade_in.reference
-    for kind in PHOTO_KINDS:
-        add_photo(session=session, reference=reference, reach=REACH, kind=kind, image=picture(), actor=ACTOR)
-    receive_old_bike(
-        session=session,
-        reference=reference,
-        reach=REACH,
-        recycling_certificate_no=f"HS{owner.plate_no}",
-        frame_no=owner.frame_no,
-        complete=True,
-        actor=ACTOR,
-        now=NOW,
-    )
-    session.commit()
-    return reference
-
-
-def cancel(district: District, reference: str) -> TradeIn:
-    trade_in = cancel_old_plate(
-        session=district.session,
-        keyring=district.keyring,
-        plates=district.police,
-        reference=reference,
-        reach=REACH,
-        actor=ACTOR,
-        now=NOW,
-    )
-    district.session.commit()
-    return trade_in
+from registry.trade_ins import Reach, TradeIn, TradeInNotFound
+from tests.registry.line import ACTOR, DISTRICT, NOW, PRICE, REACH, District
 
 
 def ask_cancellation(district: District, reference: str) -> TradeIn:
@@ -95,8 +42,8 @@ def ask_cancellation(district: District, reference: str) -> TradeIn:
 @pytest.mark.parametrize("magic", ["15", "24", "25", "27"])  # never called back, 500 after, silent, lost
 def test_a_cancellation_without_an_answer_is_found_out_by_asking(district: District, magic: str) -> None:
     owner = district.owner(plate_no=f"D9990{magic}")
-    reference = received(district, owner, district.dealer())
-    assert cancel(district, reference).state == "cancel_requested"
+    reference = district.receive(owner, district.dealer())
+    assert district.cancel(reference).state == "cancel_requested"
     number = district.trade_in(reference).cancellation_no
     session = district.session
     assert pending_cancellations(session=session, before=NOW + timedelta(seconds=1), limit=10) == [reference]
@@ -112,8 +59,8 @@ def test_a_cancellation_without_an_answer_is_found_out_by_asking(district: Distr
 
 def test_an_answer_to_a_cancellation_that_names_another_plate_changes_nothing(district: District) -> None:
     owner = district.owner(plate_no="D999014")
-    reference = received(district, owner, district.dealer())
-    cancel(district, reference)
+    reference = district.receive(owner, district.dealer())
+    district.cancel(reference)
     number = district.trade_in(reference).cancellation_no
     assert number is not None
     answer = CancelAnswer(message_no=number, plate_no="B999999", state="done", cancelled_at=NOW)
@@ -125,8 +72,8 @@ def test_an_answer_to_a_cancellation_that_names_another_plate_changes_nothing(di
 def applied(district: District, vehicle_code: str | None) -> tuple[str, object]:
     """A trade-in whose new plate was applied for, and the answer that came."""
     dealer, session = district.dealer(), district.session
-    reference = received(district, district.owner(), dealer)
-    cancel(district, reference)
+    reference = district.receive(district.owner(), dealer)
+    district.cancel(reference)
     bike = district.stock(dealer, vehicle_code=vehicle_code)
     sell_new_bike(
         session=session,
@@ -180,7 +127,7 @@ def test_a_refused_application_goes_back_to_the_sale_at_once(district: District)
 
 
 def test_a_lost_request_is_sent_again_under_its_number(district: District, monkeypatch: pytest.MonkeyPatch) -> None:
-    reference = received(district, district.owner(), district.dealer())
+    reference = district.receive(district.owner(), district.dealer())
     sent: list[str] = []
     cancel_at_police = district.police.cancel
 
@@ -191,7 +138,7 @@ def test_a_lost_request_is_sent_again_under_its_number(district: District, monke
         return cancel_at_police(message_no=message_no, plate_no=plate_no, owner_id_no=owner_id_no)
 
     monkeypatch.setattr(district.police, "cancel", lose_the_first)
-    assert cancel(district, reference).state == "cancel_requested"
+    assert district.cancel(reference).state == "cancel_requested"
     assert ask_cancellation(district, reference).state == "old_plate_cancelled"
     assert len(sent) == 2
     assert len(set(sent)) == 1
@@ -200,7 +147,7 @@ def test_a_lost_request_is_sent_again_under_its_number(district: District, monke
 def test_nothing_is_held_while_the_police_are_asked(
     district: District, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reference = received(district, district.owner(), district.dealer())
+    reference = district.receive(district.owner(), district.dealer())
     in_transaction: list[bool] = []
     cancel_at_police, look_up = district.police.cancel, district.police.look_up
 
@@ -214,13 +161,13 @@ def test_nothing_is_held_while_the_police_are_asked(
 
     monkeypatch.setattr(district.police, "cancel", watch_cancel)
     monkeypatch.setattr(district.police, "look_up", watch_look_up)
-    assert cancel(district, reference).state == "old_plate_cancelled"
-    received(district, district.owner(), district.dealer())
+    assert district.cancel(reference).state == "old_plate_cancelled"
+    district.receive(district.owner(), district.dealer())
     assert in_transaction == [False, False]
 
 
 def test_the_frozen_evidence_is_what_the_police_said(district: District) -> None:
-    trade_in = district.trade_in(received(district, district.owner(), district.dealer()))
+    trade_in = district.trade_in(district.receive(district.owner(), district.dealer()))
     assert trade_in.opening == {
         "point_licensed": True,
         "plate_status": "normal",
@@ -233,7 +180,7 @@ def test_the_frozen_evidence_is_what_the_police_said(district: District) -> None
 
 def test_steps_are_refused_outside_their_state_and_reach(district: District) -> None:
     session = district.session
-    reference = received(district, district.owner(), district.dealer())
+    reference = district.receive(district.owner(), district.dealer())
     with pytest.raises(StepNotAllowed):
         withdraw(session=session, reference=reference, reach=REACH, actor=ACTOR, now=NOW)
     session.rollback()

@@ -7,7 +7,6 @@ from datetime import timedelta
 import pytest
 
 from registry.base import Refusal
-from registry.cancelling import cancel_old_plate
 from registry.dealers import Dealer
 from registry.destruction import (
     DUE_WITHIN,
@@ -19,71 +18,15 @@ from registry.destruction import (
 )
 from registry.filings import FiledBike
 from registry.inputs import SeveralRefused
-from registry.opening import open_trade_in
-from registry.receiving import add_photo, receive_old_bike
-from registry.trade_ins import PHOTO_KINDS, Reach
-from tests.registry.line import DISTRICT, LOCAL, NOW, REACH, District, Owner, picture
+from registry.trade_ins import Reach
+from tests.registry.line import ACTOR, LOCAL, NOW, REACH, District, Owner, picture
 
-ACTOR = "account:1"
 TODAY = NOW.astimezone(LOCAL).date()
 
 
 @pytest.fixture
 def dealer(district: District) -> Dealer:
     return district.dealer()
-
-
-def opened(district: District, dealer: Dealer, owner: Owner, **changed: object) -> str:
-    facts = {"now": NOW, **changed}
-    trade_in = open_trade_in(
-        session=district.session,
-        keyring=district.keyring,
-        plates=district.police,
-        district=DISTRICT,
-        dealer_id=dealer.id,
-        plate_no=owner.plate_no,
-        owner_name=owner.name,
-        owner_id_no=owner.id_no,
-        owner_phone=owner.phone,
-        actor=ACTOR,
-        **facts,  # type: ignore[arg-type]
-    )
-    district.session.commit()
-    return trade_in.reference
-
-
-def received(district: District, dealer: Dealer) -> tuple[str, Owner, bytes]:
-    """A trade-in whose old bike the point has, its owner, and a photo used for it."""
-    owner, session = district.owner(), district.session
-    reference = opened(district, dealer, owner)
-    for kind in PHOTO_KINDS:
-        used = picture()
-        add_photo(session=session, reference=reference, reach=REACH, kind=kind, image=used, actor=ACTOR)
-    receive_old_bike(
-        session=session,
-        reference=reference,
-        reach=REACH,
-        recycling_certificate_no=f"HS{owner.plate_no}",
-        frame_no=owner.frame_no,
-        complete=True,
-        actor=ACTOR,
-        now=NOW,
-    )
-    session.commit()
-    return reference, owner, used
-
-
-def cancel(district: District, reference: str) -> None:
-    cancel_old_plate(
-        session=district.session,
-        keyring=district.keyring,
-        plates=district.police,
-        reference=reference,
-        reach=REACH,
-        actor=ACTOR,
-        now=NOW,
-    )
-    district.session.commit()
 
 
 def confirm(district: District, reference: str, part: str, **changed: object) -> Destruction:
@@ -120,9 +63,10 @@ def state(district: District, owner: Owner) -> str:
 def test_both_papers_and_the_cancelled_plate_make_it_destroyed(
     district: District, dealer: Dealer, plate_first: bool
 ) -> None:
-    reference, owner, _ = received(district, dealer)
+    owner = district.owner()
+    reference = district.receive(owner, dealer)
     if plate_first:
-        cancel(district, reference)
+        district.cancel(reference)
     bike = confirm(district, reference, "bike")
     assert confirm(district, reference, "bike").id == bike.id, "the same paper again"
     with pytest.raises(Refusal, match="destruction_recorded"):
@@ -131,12 +75,13 @@ def test_both_papers_and_the_cancelled_plate_make_it_destroyed(
     confirm(district, reference, "battery")
     if not plate_first:
         assert state(district, owner) == "received"
-        cancel(district, reference)
+        district.cancel(reference)
     assert state(district, owner) == "destroyed"
 
 
 def test_what_a_confirmation_refuses(district: District, dealer: Dealer) -> None:
-    reference, _, used = received(district, dealer)
+    used = picture()
+    reference = district.receive(district.owner(), dealer, last_photo=used)
     with pytest.raises(SeveralRefused) as several:
         confirm(district, reference, "bike", firm="x", document_no="!", done_on=TODAY + timedelta(days=1), image=b"no")
     assert {each.field: each.code for each in several.value.each} == {
@@ -151,7 +96,7 @@ def test_what_a_confirmation_refuses(district: District, dealer: Dealer) -> None
         confirm(district, reference, "bike", image=used)
     mine = picture()
     confirm(district, reference, "bike", document_no="CJ-0001", image=mine)
-    other, _, _ = received(district, dealer)
+    other = district.receive(district.owner(), dealer)
     with pytest.raises(Refusal, match="destruction_paper_used"):
         confirm(district, other, "bike", document_no="CJ-0001")
     with pytest.raises(Refusal, match="photo_used_before"):
@@ -159,13 +104,13 @@ def test_what_a_confirmation_refuses(district: District, dealer: Dealer) -> None
     with pytest.raises(Refusal, match="trade_in_not_found"):
         confirm(district, other, "battery", reach=Reach(dealer_id=dealer.id + 1))
     with pytest.raises(OldBikeNotReceived):
-        confirm(district, opened(district, dealer, district.owner()), "bike")
+        confirm(district, district.open(district.owner(), dealer).reference, "bike")
 
 
 def test_what_is_overdue_and_what_follows_for_the_point(district: District, dealer: Dealer) -> None:
     session, elsewhere = district.session, district.dealer()
-    half, _, _ = received(district, dealer)
-    bare, owner, _ = received(district, dealer)
+    owner = district.owner()
+    half, bare = district.receive(district.owner(), dealer), district.receive(owner, dealer)
     confirm(district, half, "bike")
 
     def late(**changed: object) -> list[tuple[str, tuple[str, ...]]]:
@@ -180,11 +125,11 @@ def test_what_is_overdue_and_what_follows_for_the_point(district: District, deal
     assert late(dealer_id=elsewhere.id) == []
     now = NOW + DUE_WITHIN + timedelta(days=1)
     with pytest.raises(TooManyOverdue) as refused:
-        opened(district, dealer, district.owner(), now=now, most_overdue=1)
+        district.open(district.owner(), dealer, now=now, most_overdue=1)
     assert refused.value.facts == {"count": 2, "days": 15, "most": 1}
     session.rollback()
-    assert opened(district, elsewhere, district.owner(), now=now, most_overdue=0)
+    assert district.open(district.owner(), elsewhere, now=now, most_overdue=0)
     confirm(district, half, "battery", now=now)
     assert late() == [(bare, ("bike", "battery"))], "complete, though the plate is not cancelled yet"
-    assert opened(district, dealer, district.owner(), now=now, most_overdue=1)
+    assert district.open(district.owner(), dealer, now=now, most_overdue=1)
     assert state(district, owner) == "received"

@@ -18,6 +18,7 @@ from app.clock import Clock
 from app.config import Settings
 from app.jobs import jobs_for
 from registry.base import StepNotAllowed
+from registry.code_limits import Asker
 from registry.dealer_commitments import (
     CommitmentDraftInvalid,
     CommitmentNotCurrent,
@@ -60,7 +61,7 @@ from registry.dealer_training import (
     hand_in_test,
 )
 from registry.dealers import Dealer, PointNotLicensed, local_day, require_licensed
-from registry.one_time_codes import Asker, CodeWrong
+from registry.one_time_codes import CodeWrong
 from tests.registry.dealer_walk import COUNTER, OPERATOR, REVIEWER, RULES, Enrolment, days, make_enrolment
 from tests.registry.line import NOW, District, make_district
 

@@ -52,7 +52,7 @@ def test_every_decision_on_the_way_to_the_licence_reaches_the_registered_phone(
     assert sent == 5
     mobile = open_mobile(dealer=dealer, keyring=enrolment.keyring)
     texts = [message.text for message in enrolment.gateway.gateway.messages(phone=mobile)]
-    assert set(texts) >= {accepted, enrolled, licensed, suspended, restored}
+    assert set(texts) >= {f"【码牌】{said}" for said in (accepted, enrolled, licensed, suspended, restored)}
 
 
 def test_a_refused_application_is_told_with_its_reason(enrolment: Enrolment) -> None:

@@ -16,9 +16,9 @@ from registry.dealer_handover import hand_over
 from registry.dealer_licences import suspend
 from registry.dealer_staff import disable_colleague
 from registry.dealers import Dealer, lock_dealer
-from registry.opening import open_trade_in, withdraw
+from registry.opening import withdraw
 from registry.trade_ins import Reach, TradeIn, TradeInNotFound
-from tests.registry.line import DISTRICT, NOW, District
+from tests.registry.line import NOW, District
 
 
 def together(engine: Engine, *deeds: Callable[[Session], object]) -> list[object]:
@@ -41,21 +41,7 @@ def together(engine: Engine, *deeds: Callable[[Session], object]) -> list[object
 
 def open_one(district: District, dealer: Dealer, session: Session) -> str:
     owner = district.owner()
-    trade_in = open_trade_in(
-        session=session,
-        keyring=district.keyring,
-        plates=district.police,
-        district=DISTRICT,
-        dealer_id=dealer.id,
-        plate_no=owner.plate_no,
-        owner_name=owner.name,
-        owner_id_no=owner.id_no,
-        owner_phone=owner.phone,
-        actor="account:1",
-        now=NOW,
-    )
-    session.commit()
-    return trade_in.reference
+    return district.open(owner, dealer, session=session).reference
 
 
 def test_an_opening_that_was_let_in_holds_a_suspension_up(district: District, engine: Engine) -> None:

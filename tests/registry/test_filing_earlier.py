@@ -14,9 +14,8 @@ from registry import filing_earlier_import
 from registry.filing_earlier import PlatedEarlier, TradedInEarlier
 from registry.filing_earlier_import import EarlierReport, import_earlier
 from registry.filing_file import FilingColumnsMissing, FilingFileUnreadable, look_through
-from registry.opening import open_trade_in
 from registry.trade_ins import TradeIn
-from tests.registry.line import DISTRICT, District
+from tests.registry.line import District
 
 TRADE_INS = ["旧车号牌,新车整车编码,办结日期", "B000001,118222512345678,2025-06-01", "b000002,,2025/6/2"]
 PLATES = [
@@ -113,19 +112,7 @@ def test_an_old_bike_traded_in_earlier_cannot_be_opened_again(
     owner, dealer = district.owner(), district.dealer()
     bring(connection, tmp_path, [TRADE_INS[0], f"{owner.plate_no},,2025-06-01"])
     with pytest.raises(TradedInEarlier) as refused:
-        open_trade_in(
-            session=district.session,
-            keyring=district.keyring,
-            plates=district.police,
-            district=DISTRICT,
-            dealer_id=dealer.id,
-            plate_no=owner.plate_no,
-            owner_name=owner.name,
-            owner_id_no=owner.id_no,
-            owner_phone=owner.phone,
-            actor="account:1",
-            now=district.now,
-        )
+        district.open(owner, dealer)
     assert "2025-06-01" in refused.value.message_zh
     assert district.session.query(TradeIn).count() == 0
 

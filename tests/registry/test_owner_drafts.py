@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import Engine, func, select, update
 from sqlalchemy.orm import Session
 
-from registry.opening import open_trade_in
 from registry.owner_drafts import (
     LASTS,
     OwnerDraft,
@@ -16,6 +15,7 @@ from registry.owner_drafts import (
     TooManyDraftPhotos,
     add_draft_photo,
     draft_images,
+    drop_draft,
     drop_drafts_of,
     find_draft,
     forget_drafts,
@@ -23,7 +23,7 @@ from registry.owner_drafts import (
     save_draft,
     without_id_numbers,
 )
-from tests.registry.line import DISTRICT, NOW, District, Owner, id_number, picture
+from tests.registry.line import District, Owner, id_number, picture
 
 ID = id_number(70_001)
 
@@ -46,21 +46,7 @@ def test_only_the_numbers_of_identity_documents_are_masked(typed: str, kept: str
 def begun(district: District) -> tuple[int, Owner]:
     """The id of a trade-in just opened, and its owner."""
     owner = district.owner()
-    trade_in = open_trade_in(
-        session=district.session,
-        keyring=district.keyring,
-        plates=district.police,
-        district=DISTRICT,
-        dealer_id=district.dealer().id,
-        plate_no=owner.plate_no,
-        owner_name=owner.name,
-        owner_id_no=owner.id_no,
-        owner_phone=owner.phone,
-        actor="account:1",
-        now=NOW,
-    )
-    district.session.commit()
-    return trade_in.id, owner
+    return district.open(owner, district.dealer()).id, owner
 
 
 def test_a_form_is_kept_sealed_and_its_key_changes_with_what_it_says(district: District) -> None:
@@ -139,3 +125,24 @@ def test_two_phones_write_one_form(district: District, engine: Engine) -> None:
     draft = find_draft(session=district.session, keyring=district.keyring, trade_in_id=trade_in_id, kind="correction")
     assert draft is not None
     assert set(draft.answers) == {"vehicle_code", "owner_name"}
+
+
+def test_what_a_second_phone_types_while_the_first_sends_stays(district: District, engine: Engine) -> None:
+    trade_in_id, _ = begun(district)
+    form = {"keyring": district.keyring, "trade_in_id": trade_in_id, "kind": "correction"}
+    with Session(engine) as sending, Session(engine) as typing:
+        save_draft(session=sending, **form, answers={"vehicle_code": "1"})
+        sending.commit()
+        sent = find_draft(session=sending, **form)
+        assert sent is not None
+        save_draft(session=typing, **form, answers={"vehicle_code": "2"})
+        typing.commit()
+        drop_draft(session=sending, trade_in_id=trade_in_id, kind="correction", key=sent.key)
+        sending.commit()
+        left = find_draft(session=typing, **form)
+        assert left is not None
+        assert left.answers == {"vehicle_code": "2"}
+        typing.commit()
+        drop_draft(session=sending, trade_in_id=trade_in_id, kind="correction", key=left.key)
+        sending.commit()
+        assert find_draft(session=typing, **form) is None

@@ -36,10 +36,8 @@ from registry.second_factor import (
     recovery_codes_left,
     renew_recovery_codes,
 )
-from registry.second_factor_resets import ResetAsked, ResetNeedsAnother, ResetNotAsked, ask_reset, decide_reset
 from registry.staff_accounts import (
     LoginTaken,
-    NotYourself,
     StaffNotFound,
     StaffUnchanged,
     add_staff,
@@ -203,47 +201,6 @@ def test_the_secret_goes_with_the_data_keys(staff: Staff, engine: Engine) -> Non
     assert result.rotated == {"second_factor": 1}
     staff.keyring = Keyring(data_keys={2: keys[2]}, active=2, index_key=b"i" * 32)
     staff.prove(staff.code(NOW))
-
-
-class TestTakingAnAuthenticatorAway:
-    def test_it_takes_two_and_ends_the_sign_ins(self, staff: Staff) -> None:
-        session = staff.session
-        open_sign_in(session=session, known=known_account(session.get_one(Account, staff.id), session=session))
-        admin, reviewer = (Staff(session, staff.keyring, login=one, role=one) for one in ("administrator", "reviewer"))
-        with pytest.raises(ResetNotAsked):
-            decide_reset(session=session, account_id=staff.id, approved=True, actor=admin.actor, real_now=NOW)
-        with pytest.raises(NotYourself):
-            ask_reset(session=session, account_id=staff.id, reason="手机丢了", actor=staff.actor)
-        ask_reset(session=session, account_id=staff.id, reason="手机丢了", actor=admin.actor)
-        session.commit()
-        with pytest.raises(ResetAsked):
-            ask_reset(session=session, account_id=staff.id, reason="手机丢了", actor=reviewer.actor)
-        session.rollback()
-        for actor, refusal in ((admin.actor, ResetNeedsAnother), (staff.actor, NotYourself)):
-            with pytest.raises(refusal):
-                decide_reset(session=session, account_id=staff.id, approved=True, actor=actor, real_now=NOW)
-        assert has_second_factor(session=session, account_id=staff.id)
-        decide_reset(session=session, account_id=staff.id, approved=True, actor=reviewer.actor, real_now=NOW)
-        session.commit()
-        assert not has_second_factor(session=session, account_id=staff.id)
-        for table in (SignIn, RecoveryCode):
-            assert session.scalar(select(func.count()).select_from(table)) == 0
-        actions = session.scalars(select(AuditEntry.action).order_by(AuditEntry.id)).all()
-        assert actions[-2:] == ["second_factor.reset_asked", "second_factor.reset_approved"]
-
-    def test_a_refused_request_leaves_everything(self, staff: Staff) -> None:
-        session = staff.session
-        ask_reset(session=session, account_id=staff.id, reason="手机丢了", actor="account:7")
-        decide_reset(session=session, account_id=staff.id, approved=False, actor="account:8", real_now=NOW)
-        session.commit()
-        staff.prove(staff.code(NOW))
-        ask_reset(session=session, account_id=staff.id, reason="这次真的丢了", actor="account:7")
-
-    def test_the_table_itself_wants_two(self, staff: Staff) -> None:
-        ask_reset(session=staff.session, account_id=staff.id, reason="手机丢了", actor="account:7")
-        with pytest.raises(Exception, match="decided_by_another"):
-            staff.session.execute(text("UPDATE second_factor_reset SET decided_by = asked_by"))
-        staff.session.rollback()
 
 
 class TestASignInBesideAnotherPassword:

@@ -13,10 +13,11 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from registry.base import Refusal, StepNotAllowed
+from registry.code_limits import Asker
 from registry.filing_history import FilingChange
 from registry.filings import FiledBike
 from registry.messages import Message
-from registry.one_time_codes import Asker, CodeWrong, who_holds
+from registry.one_time_codes import CodeWrong, who_holds
 from registry.opening import NotThisOwner, open_trade_in
 from registry.people import Person, open_phone
 from registry.plates import Plate

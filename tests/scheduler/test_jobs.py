@@ -37,7 +37,7 @@ from tests.registry.line import Owner
 from tests.registry.test_import_jobs import filing, listed
 from tests.subsidy.payout_rows import Books
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 def eventually(holds: Callable[[], Any], *, seconds: float = PATIENCE_S) -> Any:

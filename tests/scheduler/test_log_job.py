@@ -37,7 +37,9 @@ def test_keys_of_the_log_are_its_own_and_rotate(base_settings: Settings, tmp_pat
     assert set(keys.public) == {1, 2}
     assert keys.must_sign().key_id == 2 != first.key_id
     assert not (tmp_path / "own" / "plate-signing-keys.json").exists()
-    told = CliRunner().invoke(main, ["new-log-key"], env={"MAPAI_DATA": str(tmp_path / "other")})
+    other = {"MAPAI_DATA": str(claim(tmp_path / "other"))}
+    Settings.from_env(other)  # it stands, with keys of its own
+    told = CliRunner().invoke(main, ["new-log-key"], env=other)
     assert (told.exit_code, "key 1 signs tree heads" in told.output) == (0, True), told.output
     strict = replace(settings, mode="production")
     with pytest.raises(LogKeysMissing):

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from app.clients.sms.fake import FakeGateway
 from app.clients.sms.server import Options
 from registry.base import PartnerSilent, PartnerUnavailable
-from registry.messages import TRIES, Message, message_number, owe_message, send_owed
+from registry.messages import TRIES, Message, as_sent, message_number, owe_message, send_owed
 from registry.trade_ins import TradeIn
 from tests.subsidy.payout_rows import KEY, NOW, Books
 
@@ -63,7 +63,7 @@ def test_a_message_goes_to_the_persons_phone_once(books: Books) -> None:
     assert send(books, gateway) == 1
     assert send(books, gateway) == 0
     [received] = gateway.inner.messages
-    assert (received.phone, received.text) == ("13800000001", "您好 0")
+    assert (received.phone, received.text) == ("13800000001", "【码牌】您好 0")
     [message] = messages(books)
     assert (message.state, message.sent_at, message.attempts) == ("sent", NOW, 1)
 
@@ -132,3 +132,12 @@ def test_two_senders_at_once_send_each_once(books: Books) -> None:
     for thread in threads:
         thread.join(30)
     assert sum(sent) == gateway.calls == len(gateway.inner.messages) == 60
+
+
+def test_what_goes_out_is_signed_once_and_says_where_the_owners_pages_are() -> None:
+    address = "https://example.invalid/my"
+    body = "请到「我的换新」填写钱包，或到代办点办理。以后也看「我的换新」。"
+    sent = as_sent(body=body, address=address)
+    assert sent == f"【码牌】请到「我的换新」（{address}）填写钱包，或到代办点办理。以后也看「我的换新」。"
+    assert as_sent(body=sent, address=None) == sent
+    assert as_sent(body="您好", address=address) == "【码牌】您好"

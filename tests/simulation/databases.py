@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from app import migrate, postgres
 from app.config import Settings
 from tests.conftest import TEMPLATE, on_database
-
-Fresh = Callable[[], Settings]
 
 
 @contextmanager

@@ -3,28 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 
 from sqlalchemy import text
 
 from registry.base import Refusal
 from registry.trade_ins import TradeIn
 from subsidy.completion import Completed, admit
-from subsidy.dispatch import ask_next, pay_next
+from subsidy.dispatch import ask_next, pay_some
 from subsidy.events import EventKind
+from subsidy.operator import ReclaimAnswer
 from subsidy.payment_batches import NothingToPay, approve_batch, cut_batch, release_next
 from subsidy.queue import append_due, append_event, publish_version
-from subsidy.reconciliation import days_to_compare, reconcile_day
+from subsidy.reclaiming import record_reclaim
+from subsidy.reconciliation import Reconciled, days_to_compare, reconcile_day
 from subsidy.settlement import record_answer
 from subsidy.wallets import confirm_wallet
+from tests.simulation.money_back import ask_for_money, claim_back, end_contradiction, hand_in_receipt, take_bike_back
 from tests.simulation.rules_drawn import redraw
-from tests.simulation.world import DISTRICT, TRADE_INS, WALLET_ENDS, Acknowledged, World
+from tests.simulation.world import (
+    DISTRICT,
+    FINANCE,
+    OPERATOR,
+    PAYMENT_ENDS,
+    REVIEWER,
+    TRADE_INS,
+    Acknowledged,
+    World,
+)
 
 DECISIONS = (
     *(EventKind.HOLD, EventKind.RELEASE, EventKind.CORRECTED, EventKind.OVERRULE, EventKind.OVERRULE),
-    *(EventKind.RETURN, EventKind.FORFEITURE),
+    EventKind.FORFEITURE,
 )
-FINANCE, OPERATOR, REVIEWER = "account:3", "account:1", "account:2"
+# Nobody decides anything more about a claim whose return was approved.
+DECIDABLE = """
+SELECT position FROM claim c WHERE NOT EXISTS (
+    SELECT FROM return_case r WHERE r.trade_in_id = c.trade_in_id AND r.state NOT IN ('proposed', 'refused'))
+ORDER BY position
+"""
 
 
 def complete(world: World) -> None:
@@ -47,19 +64,15 @@ def pass_time(world: World) -> None:
 
 def decide(world: World) -> None:
     """Staff do something about a claim; where its standing does not allow it, nothing happens."""
-    rows = world.ask("SELECT position, state FROM claim ORDER BY position")
+    rows = world.ask(DECIDABLE)
     kind = world.dice.choice(DECISIONS)
-    if not rows:
-        return
-    position = world.dice.choice(rows).position
-    paid = world.ask("SELECT state FROM payout WHERE position = %(p)s", p=position)
-    was_paid = kind is EventKind.RETURN and bool(paid) and paid[0].state == "settled"
-    _event(world, kind, position=position, was_paid=was_paid)
+    if rows:
+        append(world, kind, position=world.dice.choice(rows).position)
 
 
 def pause_or_resume(world: World) -> None:
     """Staff pause the programme or let it go on."""
-    _event(world, world.dice.choice((EventKind.PAUSE, EventKind.RESUME, EventKind.RESUME)))
+    append(world, world.dice.choice((EventKind.PAUSE, EventKind.RESUME, EventKind.RESUME)))
 
 
 def change_rules(world: World) -> None:
@@ -85,7 +98,7 @@ def give_wallet(world: World) -> None:
     """An owner names a wallet: at any step, for the first time or another."""
     number = world.dice.randint(1, TRADE_INS)
     world.wallets += 1
-    wallet_id = f"W{world.wallets:06d}{world.dice.choice(WALLET_ENDS)}"
+    wallet_id = f"W{world.wallets:06d}{world.dice.choice(('', '', '', '', *PAYMENT_ENDS))}"
     with world.sessions() as session:
         trade_in = session.query(TradeIn).filter_by(reference=f"T{number}").one()
         try:
@@ -132,12 +145,13 @@ def release(world: World) -> None:
 
 
 def pay(world: World) -> None:
-    """The scheduler sends one payout."""
-    pay_next(
+    """The scheduler sends one payout, or takes several at once."""
+    pay_some(
         sessions=world.sessions,
         operator=world.bank,
         keyring=world.settings.keyring,
         now=world.clock.now,
+        most=world.dice.choice((1, 1, 4)),
     )
 
 
@@ -161,9 +175,14 @@ def ask_bank(world: World) -> None:
 def call_back(world: World) -> None:
     """One of the bank's callbacks arrives: a new one, an old one, one that came before."""
     callbacks = world.bank.inner.callbacks
-    if callbacks:
-        with world.sessions.begin() as session:
-            record_answer(session=session, answer=world.dice.choice(callbacks), now=world.clock.instant)
+    if not callbacks:
+        return
+    answer = world.dice.choice(callbacks)
+    with world.sessions.begin() as session:
+        if isinstance(answer, ReclaimAnswer):
+            record_reclaim(session=session, answer=answer, clock=world.clock)
+        else:
+            record_answer(session=session, answer=answer, now=world.clock.instant)
 
 
 def compare_statement(world: World) -> None:
@@ -171,20 +190,22 @@ def compare_statement(world: World) -> None:
     with world.sessions() as session:
         days = days_to_compare(session=session, now=world.clock.instant, ask_again_after=timedelta(0))
     if days:
-        _compare(world, world.dice.choice(days))
+        compare_day(world, world.dice.choice(days))
 
 
-def _compare(world: World, day: object) -> None:
-    reconcile_day(
+def compare_day(world: World, day: date) -> Reconciled | None:
+    """Compare that day's statement with our books."""
+    return reconcile_day(
         sessions=world.sessions,
         operator=world.bank,
-        day=day,  # type: ignore[arg-type]
+        day=day,
         clock=world.clock,
         overdue_after=timedelta(days=3),
     )
 
 
-def _event(world: World, kind: EventKind, *, position: int | None = None, was_paid: bool = False) -> None:
+def append(world: World, kind: EventKind, *, position: int | None = None) -> None:
+    """Staff append an event to the queue; where the law does not allow it, nothing happens."""
     try:
         append_event(
             connection=world.connection,
@@ -194,7 +215,6 @@ def _event(world: World, kind: EventKind, *, position: int | None = None, was_pa
             actor=OPERATOR,
             position=position,
             reason="抽查" if kind is EventKind.HOLD else None,
-            was_paid=was_paid,
         )
     except Refusal:
         world.connection.rollback()
@@ -215,4 +235,13 @@ DEEDS: tuple[tuple[Deed, int], ...] = (
     (change_rules, 4),
     (pause_or_resume, 4),
     (compare_statement, 3),
+)
+# What happens besides, once somebody has been paid.
+MONEY_BACK: tuple[tuple[Deed, int], ...] = (
+    (take_bike_back, 16),
+    (claim_back, 14),
+    (ask_for_money, 18),
+    (call_back, 8),
+    (hand_in_receipt, 5),
+    (end_contradiction, 4),
 )

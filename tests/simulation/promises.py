@@ -8,6 +8,7 @@ from typing import Any
 
 from subsidy.events import Event
 from subsidy.queue_rows import read_event
+from tests.simulation.promises_of_returns import MoneyBack
 from tests.simulation.world import World
 from tests.subsidy.slow_model import SlowQueue
 
@@ -33,6 +34,7 @@ class Promises:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self.money_back = MoneyBack(world)
         self._slow = SlowQueue()
         self._kinds: dict[int, str] = {}
         self._decisions: list[tuple[Any, ...]] = []
@@ -50,6 +52,7 @@ class Promises:
             *self._nothing_sold_twice(),
             *self._bank_paid_once(),
             *self._everybody_was_told(),
+            *self.money_back.broken(),
         ]
 
     def _queue_follows_the_law(self) -> list[str]:

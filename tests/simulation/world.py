@@ -6,10 +6,11 @@ beside anything else, so that a seed plays the same every time.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import Connection
@@ -33,9 +34,18 @@ from tests.simulation.rules_drawn import DAWN, draw_rules
 DISTRICT = "330105"
 TRADE_INS, OWNERS = 26, 22
 KEY = b"a key of thirty-two bytes, shared"
-BANK_WORDS = ("", "", "", "", "silent", "lost", "away", "crash", "crash_after")
-WALLET_ENDS = ("", "", "", "", ".pending", ".never", ".twice", ".late", ".out_of_order", ".full_once", ".closed_later")
+# How an order to the bank goes: well, or not; at times our process ends before it or after it.
+MOODY = ("", "", "", "", "silent", "lost", "away", "crash", "crash_after")
+FORGETFUL, CALM = ("", "", "silent", "lost", "away"), ("",)
+FINANCE, OPERATOR, REVIEWER = "account:3", "account:1", "account:2"
+# What a wallet's end provokes when it is paid, and when its money is asked back.
+PAYMENT_ENDS = (".pending", ".never", ".twice", ".late", ".out_of_order", ".full_once", ".closed_later")
+RECLAIM_ENDS = (
+    *("", ".agrees_later", ".agrees_later", ".spent", ".spent_once", ".reclaimed_after_rejected", ".reclaimed_short"),
+    *(".pending", ".never", ".twice", ".late", ".out_of_order"),
+)
 SHARE_OF_SLIPS = 0.15
+Answer = TypeVar("Answer")
 
 
 @dataclass
@@ -54,44 +64,73 @@ class SimulatedClock:
         return datetime.now(UTC)
 
 
-class MoodyBank:
-    """The operator as our code sees it: the fake bank, behind a line that fails as the dice say."""
+@dataclass(frozen=True, slots=True)
+class AskedBack:
+    """One request for money back as it left our process; ``stood`` says that it was committed before."""
 
-    def __init__(self, inner: FakeBank, dice: Random) -> None:
+    bank_number: str
+    transfer_number: str
+    amount_fen: int
+    stood: bool
+
+
+class MoodyBank:
+    """The operator as our code sees it: the fake bank, behind a line that fails as the dice say; ``words`` is its mood.
+
+    ``asked_back`` is every request for money back that left our process, also those the bank never received.
+    """
+
+    def __init__(self, inner: FakeBank, dice: Random, reader: Connection[Any]) -> None:
         self.inner = inner
         self._dice = dice
-        self.calm = False
+        self._reader = reader
+        self.words: tuple[str, ...] = MOODY
+        self.asked_back: list[AskedBack] = []
 
     def check_wallet(self, *, wallet_id: str, holder_name: str) -> WalletAnswer:
         return self.inner.check_wallet(wallet_id=wallet_id, holder_name=holder_name)
 
     def transfer(self, *, bank_number: str, wallet_id: str, holder_name: str, amount_fen: int) -> TransferAnswer:
-        word = "" if self.calm else self._dice.choice(BANK_WORDS)
+        return self._over_the_line(
+            lambda: self.inner.transfer(
+                bank_number=bank_number, wallet_id=wallet_id, holder_name=holder_name, amount_fen=amount_fen
+            )
+        )
+
+    def find_transfer(self, *, bank_number: str) -> TransferAnswer | None:
+        self._may_not_hear()
+        return self.inner.find_transfer(bank_number=bank_number)
+
+    def reclaim(self, *, bank_number: str, transfer_number: str, amount_fen: int) -> ReclaimAnswer:
+        row = self._reader.execute("SELECT 1 FROM reclaim_attempt WHERE bank_number = %s", (bank_number,)).fetchone()
+        self.asked_back.append(AskedBack(bank_number, transfer_number, amount_fen, row is not None))
+        return self._over_the_line(
+            lambda: self.inner.reclaim(bank_number=bank_number, transfer_number=transfer_number, amount_fen=amount_fen)
+        )
+
+    def find_reclaim(self, *, bank_number: str) -> ReclaimAnswer | None:
+        self._may_not_hear()
+        return self.inner.find_reclaim(bank_number=bank_number)
+
+    def _over_the_line(self, order: Callable[[], Answer]) -> Answer:
+        """Give the bank an order; it, its answer or our process may be lost on the way."""
+        word = self._dice.choice(self.words)
         if word == "crash":
             raise Crash
         if word == "away":
             raise PartnerUnavailable(partner="bank")
         if word == "lost":
             raise PartnerSilent(partner="bank")
-        answer = self.inner.transfer(
-            bank_number=bank_number, wallet_id=wallet_id, holder_name=holder_name, amount_fen=amount_fen
-        )
+        answer = order()
         if word == "silent":
             raise PartnerSilent(partner="bank")
         if word == "crash_after":
             raise Crash
         return answer
 
-    def find_transfer(self, *, bank_number: str) -> TransferAnswer | None:
-        if not self.calm and self._dice.random() < 0.1:
+    def _may_not_hear(self) -> None:
+        if self._dice.random() < 0.1 and self.words is not CALM:
             raise PartnerSilent(partner="bank")
-        return self.inner.find_transfer(bank_number=bank_number)
-
-    def reclaim(self, *, bank_number: str, transfer_number: str, amount_fen: int) -> ReclaimAnswer:
-        return self.inner.reclaim(bank_number=bank_number, transfer_number=transfer_number, amount_fen=amount_fen)
-
-    def find_reclaim(self, *, bank_number: str) -> ReclaimAnswer | None:
-        return self.inner.find_reclaim(bank_number=bank_number)
 
     def fund_balance(self) -> FundBalance:
         return self.inner.fund_balance()
@@ -113,7 +152,10 @@ class Acknowledged:
 
 @dataclass
 class World:
-    """Everything there is, and what was promised to whom."""
+    """Everything there is, and what was promised to whom.
+
+    ``papers`` is what owners brought back themselves, in fen by the number of the bank's receipt.
+    """
 
     dice: Random
     settings: Settings
@@ -129,6 +171,7 @@ class World:
     reader: Connection[Any]
     sent: dict[int, Completion] = field(default_factory=dict)
     told: list[Acknowledged] = field(default_factory=list)
+    papers: dict[str, int] = field(default_factory=dict)
     wallets: int = 0
     crashes: int = 0
 
@@ -191,6 +234,7 @@ def make_world(settings: Settings, seed: int) -> World:
     engine = engine_for(settings, application="mapai-simulation")
     fuse_engine(engine, fuse)
     options = Options(key=KEY, now=clock.now, seed=seed, statement_after=timedelta(0))
+    reader = psycopg.connect(psycopg_conninfo(settings), autocommit=True, row_factory=namedtuple_row)
     return World(
         dice=dice,
         settings=settings,
@@ -198,12 +242,12 @@ def make_world(settings: Settings, seed: int) -> World:
         fuse=fuse,
         engine=engine,
         sessions=sessionmaker(engine, expire_on_commit=False),
-        bank=MoodyBank(FakeBank(options), dice),
+        bank=MoodyBank(FakeBank(options), dice, reader),
         programme_id=programme_id,
         rules=replace(rules),
         ready=ready,
         connection=connection,
-        reader=psycopg.connect(psycopg_conninfo(settings), autocommit=True, row_factory=namedtuple_row),
+        reader=reader,
     )
 
 

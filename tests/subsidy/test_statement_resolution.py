@@ -13,7 +13,8 @@ from sqlalchemy import Engine, select
 from app.config import Settings
 from registry.inputs import SeveralRefused
 from subsidy.operator import Statement, StatementLine, TransferAnswer
-from subsidy.payouts import Payout, PayoutAttempt
+from subsidy.payout_ends import decide_end, propose_end
+from subsidy.payouts import Payout, PayoutAttempt, PayoutEnd
 from subsidy.reconciliation import business_day, compare, day_bounds, days_to_compare, reconcile_day
 from subsidy.settlement import record_answer
 from subsidy.statement_lines import StatementRow
@@ -23,12 +24,12 @@ from subsidy.statement_resolution import (
     DifferenceOver,
     DocumentNumberMissing,
     FinanceDecides,
-    NoWriteOffProposed,
+    NothingProposed,
     ProposerCannotApprove,
     ResolutionDoesNotFit,
-    decide_write_off,
+    ResolutionProposed,
+    decide_resolution,
     resolve_line,
-    resolve_payout,
 )
 from tests.subsidy.claim_scene import stopped_at
 from tests.subsidy.paid_queue import PaidQueue
@@ -98,14 +99,33 @@ class Desk:
         )
         return ended
 
-    def write_off(self, verdict: str, by: Decider, *, approve: bool = True) -> StatementRow:
-        [row] = self.rows(verdict)
+    def decide(self, verdict: str, by: Decider = REVIEWER, *, approve: bool = True) -> StatementRow:
+        [row] = [row for row in self.rows(verdict) if row.is_open]
         decided: StatementRow = self.queue.do(
-            lambda s: decide_write_off(
+            lambda s: decide_resolution(
                 session=s, line_id=row.id, approve=approve, finding="金额小，追不回", by=by, now=self.now
             )
         )
         return decided
+
+    def end_by_document(self, resolution: str, document_no: str, by: Decider = REVIEWER) -> Payout:
+        """Finance proposes how the payout ends, another person approves."""
+        finding, now = "已向银行核实", self.now
+        end: PayoutEnd = self.queue.do(
+            lambda session: propose_end(
+                session=session,
+                payout_id=self.payout_id,
+                resolution=resolution,
+                finding=finding,
+                document_no=document_no,
+                by=FINANCE,
+                now=now,
+            )
+        )
+        ended: Payout = self.queue.do(
+            lambda session: decide_end(session=session, end_id=end.id, approve=True, finding=finding, by=by, now=now)
+        )
+        return ended
 
     def stands(self) -> tuple[str, int, list[str], list[str]]:
         """State of the payout, fen booked as paid, open cases, what verify finds."""
@@ -161,6 +181,12 @@ def test_what_came_back_is_paid_again_under_another_number(desk: Desk) -> None:
         desk.resolve("amount_differs", "refund_received", OPERATOR)
     assert [each.field for each in refused.value.each] == ["resolution", "document_no"]
     desk.resolve("amount_differs", "refund_received", document_no="TK-1")
+    assert desk.stands()[:2] == ("frozen", 0), "nothing is thawed by one person"
+    with pytest.raises(ResolutionProposed):
+        desk.resolve("amount_differs", "settle_by_document", document_no="BK-1")
+    with pytest.raises(ProposerCannotApprove):
+        desk.decide("amount_differs", FINANCE)
+    desk.decide("amount_differs")
     assert desk.stands() == ("awaiting_wallet", 0, [], [])
     again = desk.send("W2002", word="")
     assert again.endswith("-02")
@@ -170,7 +196,10 @@ def test_what_came_back_is_paid_again_under_another_number(desk: Desk) -> None:
 def test_a_document_shows_that_the_owner_has_the_rest(desk: Desk) -> None:
     number = desk.send()
     desk.compare((number, "settled", AMOUNT_FEN - 1))
-    row = desk.resolve("amount_differs", "settle_by_document", document_no="BK-7")
+    desk.resolve("amount_differs", "settle_by_document", document_no="BK-7")
+    assert desk.decide("amount_differs", FINANCE, approve=False).resolution is None, "taken back by who proposed it"
+    desk.resolve("amount_differs", "settle_by_document", document_no="BK-7")
+    row = desk.decide("amount_differs")
     assert row.document_no == "BK-7"
     assert desk.stands() == ("settled", AMOUNT_FEN, [], [])
 
@@ -178,17 +207,17 @@ def test_a_document_shows_that_the_owner_has_the_rest(desk: Desk) -> None:
 def test_a_write_off_takes_two_people(desk: Desk) -> None:
     number = desk.send()
     desk.compare((number, "settled", AMOUNT_FEN - 1))
-    with pytest.raises(NoWriteOffProposed):
-        desk.write_off("amount_differs", REVIEWER)
+    with pytest.raises(NothingProposed):
+        desk.decide("amount_differs", REVIEWER)
     desk.resolve("amount_differs", "write_off", OPERATOR)
     assert desk.payout.state == "frozen"
     assert "statement_amount_differs" in desk.queue.cases()
     with pytest.raises(ProposerCannotApprove):
-        desk.write_off("amount_differs", Decider(actor=OPERATOR.actor, role="finance"))
-    refused = desk.write_off("amount_differs", REVIEWER, approve=False)
+        desk.decide("amount_differs", Decider(actor=OPERATOR.actor, role="finance"))
+    refused = desk.decide("amount_differs", REVIEWER, approve=False)
     assert (refused.resolution, refused.is_open) == (None, True)
     desk.resolve("amount_differs", "write_off", OPERATOR)
-    row = desk.write_off("amount_differs", REVIEWER)
+    row = desk.decide("amount_differs", REVIEWER)
     assert (row.written_off_fen, row.found_by, row.resolved_by) == (1, OPERATOR.actor, REVIEWER.actor)
     assert desk.stands() == ("settled", AMOUNT_FEN, [], [])
 
@@ -201,6 +230,7 @@ def test_paid_here_and_rejected_there_ends_by_document_only(desk: Desk) -> None:
     with pytest.raises(PaidAlreadyBooked):
         desk.resolve("state_differs", "refund_received", document_no="TK-1")
     desk.resolve("state_differs", "settle_by_document", document_no="FK-1")
+    desk.decide("state_differs")
     assert desk.stands() == ("settled", AMOUNT_FEN, [], [])
 
 
@@ -210,18 +240,7 @@ def test_paid_twice_one_of_them_comes_back(desk: Desk) -> None:
     desk.send("W2002", word="")
     desk.hear(first, "settled")
     assert desk.stands()[:3] == ("frozen", AMOUNT_FEN, ["success_after_rejection"])
-    ended = desk.queue.do(
-        lambda session: resolve_payout(
-            session=session,
-            payout_id=desk.payout_id,
-            resolution="refund_received",
-            finding="第一笔已原路退回",
-            document_no="TK-2",
-            by=FINANCE,
-            now=desk.now,
-        )
-    )
-    assert ended.state == "settled"
+    assert desk.end_by_document("refund_received", "TK-2").state == "settled"
     assert desk.stands() == ("settled", AMOUNT_FEN, [], [])
 
 
@@ -237,17 +256,7 @@ def test_nothing_is_given_back_while_another_attempt_may_still_pay(desk: Desk) -
     desk.hear(second, "settled")
     with pytest.raises(NoSuchAttempt):
         desk.resolve("state_differs", "refund_received", document_no="TK-9")
-    desk.queue.do(
-        lambda session: resolve_payout(
-            session=session,
-            payout_id=desk.payout_id,
-            resolution="settle_by_document",
-            finding="第二笔已到账",
-            document_no="BK-9",
-            by=FINANCE,
-            now=desk.now,
-        )
-    )
+    desk.end_by_document("settle_by_document", "BK-9")
     assert (desk.payout.state, desk.queue.differences()) == ("settled", [])
     desk.resolve("state_differs", "refund_received", document_no="TK-9")
     assert desk.stands() == ("settled", AMOUNT_FEN, [], [])
@@ -283,6 +292,7 @@ def test_a_claim_that_is_not_awarded_any_more_is_not_booked(desk: Desk) -> None:
     with pytest.raises(ClaimNotAwarded):
         desk.resolve("state_differs", "settle_by_statement")
     desk.resolve("state_differs", "refund_received", document_no="TK-3")
+    desk.decide("state_differs")
     assert (desk.payout.state, desk.queue.cases()) == ("withdrawn", [])
     assert {attempt.state for attempt in desk.queue.attempts(desk.payout_id)} == {"rejected"}
 
@@ -307,7 +317,7 @@ def test_a_stranger_on_the_statement_is_written_off_and_not_asked_about_again(de
     desk.compare(*lines)
     assert desk.queue.cases() == ["statement_missing_here"]
     desk.resolve("missing_here", "write_off", FINANCE)
-    assert desk.write_off("missing_here", REVIEWER).written_off_fen == -500
+    assert desk.decide("missing_here", REVIEWER).written_off_fen == -500
 
     def due() -> list[date]:
         later = day_bounds(TODAY)[1]

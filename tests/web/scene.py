@@ -174,10 +174,13 @@ class Browser:
         assert self.page is not None
         return words_of(self.page.text)
 
-    def form(self, *, action: str | None = None) -> tuple[str, dict[str, str]]:
-        """Return where the first form (that posts, or the one with this end of its action) goes, and what it holds."""
+    def form(self, *, action: str | None = None, takes: str = "") -> tuple[str, dict[str, str]]:
+        """Return where the first form that posts goes, and what it holds: with this end of its action, or this field
+        in it where any has it.
+        """
         assert self.page is not None
-        for form in re.findall(r"<form\b.*?</form>", self.page.text, re.S):
+        forms = re.findall(r"<form\b.*?</form>", self.page.text, re.S)
+        for form in sorted(forms, key=lambda form: f'name="{takes}"' not in form) if takes else forms:
             opening = form[: form.index(">")]
             if 'method="post"' not in opening:
                 continue
@@ -189,7 +192,7 @@ class Browser:
         raise AssertionError(f"no form {action or ''} on {self.at}: {self.text[:400]}")
 
     def send(self, *, action: str | None = None, **typed: object) -> TestResponse:
-        target, hidden = self.form(action=action)
+        target, hidden = self.form(action=action, takes=next(iter(typed), ""))
         self.page = self.client.post(target, data={**hidden, **typed}, follow_redirects=True)
         self.at = self.page.request.path
         return self.page

@@ -233,6 +233,9 @@ class TestExport:
         assert len({look.person_id for look in looks}) == len(looks) == CLAIMS - 1
         assert {look.reason for look in looks} == {REASON}
         assert someone not in {look.person_id for look in looks}
+        entries = session.scalars(select(AuditEntry).where(AuditEntry.action == "unmasked")).all()
+        told = {(entry.subject, entry.detail["unmasking"]) for entry in entries}
+        assert told == {(f"person:{look.person_id}", look.id) for look in looks}, "each look stands in the audit too"
         assert exports(bench)[0].detail["names"] == "clear"
 
     @pytest.mark.parametrize("login", [STAFF, "auditor"])

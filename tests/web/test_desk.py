@@ -206,7 +206,7 @@ def test_a_difference_is_written_off_by_two(bureau: Bureau) -> None:
     operator.send(action="/resolution", resolution="write_off", finding="银行书面答复是它自己的测试")
     assert forms_on(operator) == []
     check_page(finance.open(line))
-    finance.send(action="/write-off", decision="approve", finding="同意银行的说法")
+    finance.send(action="/decision", decision="approve", finding="同意银行的说法")
     assert "了结了" in finance.text
 
 

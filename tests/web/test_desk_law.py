@@ -89,7 +89,7 @@ def test_finance_has_the_bank_take_back_what_was_paid(bureau: Bureau) -> None:
     assert bureau.state_at(1)[0] == "returned"
 
 
-def test_a_frozen_payout_is_ended_by_document_and_says_before_what_will_change(bureau: Bureau) -> None:
+def test_a_frozen_payout_is_ended_by_two_who_see_before_what_will_change(bureau: Bureau) -> None:
     paid(bureau, "W1001")
     with sessions_of(bureau).begin() as session:
         payout = session.scalars(select(Payout)).one()
@@ -99,16 +99,27 @@ def test_a_frozen_payout_is_ended_by_document_and_says_before_what_will_change(b
     check_page(bureau.operator.open("/desk/frozen"))
     assert "银行说到账以后又退回" in bureau.operator.text
     check_page(bureau.operator.open(page))
-    assert "等财务凭凭证了结" in bureau.operator.text
+    assert "等财务凭凭证提出了结" in bureau.operator.text
     check_page(finance.open(page))
-    assert "等车主再给一个钱包，重新发放" in finance.text
+    assert "不能这样了结" in finance.text, "the books call it paid"
     refused = finance.send(action="/resolution", resolution="", finding="", document_no="")
     assert refused.status_code == 422
     check_page(refused)
     finance.send(
         action="/resolution", resolution="settle_by_document", finding="银行回单说已到账", document_no="HD20260612"
     )
-    assert "了结了" in finance.text
+    assert "提出来了，要由另一位财务或者复核员批准" in finance.text
+    check_page(bureau.reviewer.open("/desk/frozen"))
+    check_page(bureau.reviewer.open(page))
+    assert "银行回单说已到账" in bureau.reviewer.text
+    assert "Look at the original document first" in in_english(bureau.reviewer, page)
+    bureau.reviewer.open(page)
+    short = bureau.reviewer.send(action="/decision", decision="approve", opinion="")
+    assert short.status_code == 422
+    check_page(short)
+    check_page(bureau.reviewer.send(action="/decision", decision="approve", opinion="看过回单原件"))
+    assert "这笔发放了结了" in bureau.reviewer.text
+    check_page(finance.open(page))
     assert "已到账" in finance.text
     assert "Frozen payouts" in in_english(finance, "/desk/frozen")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from threading import Event
 
 from sqlalchemy import select
 
@@ -10,6 +12,7 @@ from registry.audit import AuditEntry
 from registry.messages import Message
 from registry.owner_drafts import OwnerDraft
 from registry.proxies import Proxy
+from registry.sms_gateway import SmsGateway
 from subsidy.appeals import Appeal
 from tests.registry.line import id_number
 from tests.web.markup import check_page
@@ -82,6 +85,40 @@ def test_asking_tells_nobody_whether_a_reference_exists(running: Scene) -> None:
         answers.append(told)
     assert [status for status, _ in answers[0]] == [200, 429]
     assert answers[0] == answers[1]
+
+
+def test_neither_the_time_nor_a_second_reference_tells_whether_one_exists(running: Scene) -> None:
+    app = running.app()
+    gateway = SlowGateway(app.extensions["mapai.partners"].sms)
+    app.extensions["mapai.partners"] = replace(app.extensions["mapai.partners"], sms=gateway)
+    point = Browser(app)
+    point.sign_in("point")
+    first, second = running.owner(), running.owner()
+    mine = [point.open_trade_in(each) for each in (first, replace(second, phone=first.phone))]
+    for references in (mine, ["GS-2222-22", "GS-3333-2D"]):
+        stranger = Browser(app)
+        for reference in references:
+            stranger.open("/resume")
+            assert stranger.send(action="/resume", reference=reference).status_code == 200
+    # Both were answered before the gateway took a single message.
+    assert gateway.sent == []
+    gateway.go.set()
+    assert gateway.done.wait(20)
+    assert set(gateway.sent) == {first.phone}
+
+
+class SlowGateway:
+    """Takes no message before it is told to go."""
+
+    def __init__(self, inner: SmsGateway) -> None:
+        self.inner, self.go, self.done, self.sent = inner, Event(), Event(), list[str]()
+
+    def send(self, *, message_no: str, phone: str, text: str) -> None:
+        assert self.go.wait(20)
+        self.sent.append(phone)
+        self.inner.send(message_no=message_no, phone=phone, text=text)
+        if len(self.sent) == 2:
+            self.done.set()
 
 
 def test_the_counter_does_all_an_owner_without_a_phone_needs(running: Scene) -> None:

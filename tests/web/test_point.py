@@ -102,7 +102,7 @@ class TestNo:
         assert places == sorted(places)
         assert "还没有填车架号。" in page.text
         assert "还没有填回收证明编号。" in page.text
-        assert "旧车不完整" in page.text
+        assert "还没有确认旧车是完整的" in page.text
 
     def test_the_address_a_refused_form_leaves_leads_back(self, running, point):
         owner = running.owner()
@@ -175,7 +175,7 @@ class TestNo:
         page = point.send(action="/receipt", frame_no=owner.frame_no, recycling_certificate_no="HS778899")
         assert page.status_code == 422
         check_page(page)
-        assert "旧车不完整" in page.text
+        assert "还没有确认旧车是完整的" in page.text
         assert 'href="#f-complete"' in page.text
 
     def test_a_price_that_does_not_add_up(self, running, point):

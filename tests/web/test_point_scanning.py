@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
@@ -127,7 +128,7 @@ class TestWhatWasTyped:
         assert 'hx-post="/point/trade-ins/' in point.page.text
         self._keep(point, reference, "receipt")
         assert "填的已存好" in point.text
-        tablet = Browser(running.app())
+        tablet = Browser(running.app(at=NOW + timedelta(minutes=1)))
         tablet.sign_in("point")
         check_page(tablet.open(f"/point/trade-ins/{reference}"))
         assert 'value="LX2105"' in tablet.page.text

@@ -44,9 +44,8 @@ def code_sent(app: Flask) -> str:
 
 def ask_for_code(browser: Browser, to: str = "") -> None:
     page = browser.open(f"/sign-in{to}")
-    assert "用手机验证码登录" in browser.text
-    link = next(link for link in check_page(page).links if "/sign-in/phone" in link)
-    check_page(browser.open(link))
+    assert browser.text.index("我是车主") < browser.text.index("我是代办点或者局里的")
+    check_page(page)
     page = browser.send(phone=" 138 0013 8000")
     assert page.status_code == 200
     check_page(page)
@@ -105,3 +104,25 @@ def test_outside_a_demo_no_sandbox_is_named(scene: Scene) -> None:
     browser = Browser(live)
     ask_for_code(browser)
     assert "沙箱" not in browser.text
+
+
+@pytest.mark.parametrize(
+    ("to", "accounts"), [("/my", False), ("/points", False), ("/point", True), ("/board?x=1", True)]
+)
+def test_the_door_one_is_heading_for_stands_first(scene: Scene, app: Flask, to: str, accounts: bool) -> None:
+    browser = Browser(app)
+    page = browser.open(f"/sign-in?next={to}")
+    check_page(page)
+    assert (browser.text.index("我是代办点或者局里的") < browser.text.index("我是车主")) is accounts
+    first = page.text.index('class="btn"')
+    assert page.text.count('class="btn"') == 1
+    assert ("/sign-in/phone" in page.text[page.text.index("<main") : first]) is not accounts
+
+
+def test_a_wrong_password_leaves_the_accounts_door_first(scene: Scene, app: Flask) -> None:
+    browser = Browser(app)
+    browser.open("/sign-in")
+    page = browser.send(login="nobody", password="wrong")
+    assert page.status_code == 401
+    check_page(page)
+    assert browser.text.index("我是代办点或者局里的") < browser.text.index("我是车主")

@@ -8,14 +8,16 @@ from datetime import timedelta
 
 import pyotp
 import pytest
+from flask import Flask
 from sqlalchemy import select
+from werkzeug.test import TestResponse
 
 from app.auth import COOKIE
 from app.clock import real
 from registry.accounts import Account
 from registry.second_factor import SecondFactor, has_second_factor
 from tests.web.markup import check_page
-from tests.web.scene import PASSWORD, STAFF, Browser, Scene
+from tests.web.scene import PASSWORD, STAFF, Browser, Scene, words_of
 
 HALF_A_MINUTE = timedelta(seconds=30)
 
@@ -111,8 +113,9 @@ def test_the_note_between_the_pages_dies_with_the_password(office: Scene) -> Non
     admin.sign_in("qian")
     number = office.session.scalars(select(Account.id).where(Account.login == "shen")).one()
     check_page(admin.open(f"/desk/staff/{number}"))
-    check_page(admin.send(action="/password"))
-    assert "只显示这一次" in admin.text
+    check_page(admin.send(action="/change", change="password", reason="忘了密码"))
+    assert "密码的前一半" in admin.text
+    check_page(approved(app, "lu"))
     waiting.send(totp=totp.now())
     assert waiting.at == "/sign-in"
     assert waiting.client.get_cookie(COOKIE) is None
@@ -136,30 +139,81 @@ def test_changing_ones_own_password_keeps_this_sign_in_only(office: Scene) -> No
     assert elsewhere.client.get("/account").status_code == 303
 
 
-def test_an_administrator_adds_changes_and_disables(office: Scene) -> None:
+def half_on(browser: Browser) -> str:
+    assert browser.page is not None
+    assert browser.page.headers["Cache-Control"] == "private, no-store"
+    return re.findall(r'<dd class="mono">([\w-]{12})</dd>', browser.page.text)[0]
+
+
+def approved(app: Flask, login: str) -> TestResponse:
+    """Somebody approves the request that stands first on the list; the page that follows."""
+    browser = Browser(app)
+    browser.sign_in(login)
+    check_page(browser.open("/desk/staff"))
+    assert browser.page is not None
+    check_page(browser.open(re.findall(r'href="(/desk/staff/requests/\d+)"', browser.page.text)[0]))
+    return browser.send(action="/decision", approved="yes")
+
+
+def test_an_account_is_asked_for_by_one_and_approved_by_another(office: Scene) -> None:
     app = office.app()
-    admin = Browser(app)
+    admin, other, reviewer, sun = (Browser(app) for _ in range(4))
     admin.sign_in("qian")
-    check_page(admin.open("/desk/staff"))
     check_page(admin.open("/desk/staff/new"))
-    page = admin.send(action="/desk/staff/new", login="Sun Li", display_name="", role="")
+    page = admin.send(action="/desk/staff/new", login="Sun Li", display_name="", role="", reason="新来的同事")
     assert page.status_code == 422
     check_page(page)
-    check_page(admin.send(action="/desk/staff/new", login="sun.li", display_name="孙丽", role="operator"))
-    password = re.findall(r'<dd class="mono">([\w-]{16})</dd>', admin.page.text)[0]
-    sun = Browser(app)
-    sun.open("/sign-in")
-    sun.send(login="sun.li", password=password)
-    assert sun.at == "/board"
+    typed = {"login": "sun.li", "display_name": "孙丽", "role": "operator", "reason": "新来的同事"}
+    check_page(admin.send(action="/desk/staff/new", **typed))
+    first = half_on(admin)
+    assert office.session.scalar(select(Account).where(Account.login == "sun.li")) is None
+    admin.open("/desk/staff")
+    check_page(admin.open(re.findall(r'href="(/desk/staff/requests/\d+)"', admin.page.text)[0]))
+    path = admin.at
+    assert "可以决定的人：lu的账号" in admin.text
+    assert "/decision" not in admin.page.text
+    reviewer.sign_in("hai")
+    check_page(reviewer.open(path))
+    assert "/decision" not in reviewer.page.text, "another administrator is there"
+    other.sign_in("lu")
+    check_page(other.open(path))
+    assert "新来的同事" in other.text
+    check_page(other.send(action="/decision", approved="yes"))
+    second = half_on(other)
+    for password, at in ((first, "/sign-in"), (second, "/sign-in"), (first + second, "/board")):
+        sun.open("/sign-in")
+        sun.send(login="sun.li", password=password)
+        assert sun.at == at
     assert sun.open("/desk/staff").status_code == 403
-    account = office.session.scalars(select(Account).where(Account.login == "sun.li")).one()
-    check_page(admin.open(f"/desk/staff/{account.id}"))
-    admin.send(action="/role", role="auditor")
-    assert sun.client.get("/account").status_code == 303, "another role takes another sign-in"
+    check_page(admin.open(path))
+    assert "批准了" in admin.text
+
+
+def test_one_administrator_alone_withdraws_and_disables_and_no_more(office: Scene) -> None:
+    app = office.app()
+    admin, shen = Browser(app), Browser(app)
+    admin.sign_in("qian")
+    shen.sign_in("shen")
+    number = office.session.scalars(select(Account.id).where(Account.login == "shen")).one()
+    path = f"/desk/staff/{number}"
+    admin.open(path)
+    nothing = admin.send(action="/change", change="", reason="")
+    assert nothing.status_code == 422
+    check_page(nothing)
+    check_page(admin.send(action="/change", change="role:auditor", reason="调去审计"))
+    assert "提出了，等另一个人决定" in admin.text
+    assert admin.send(action="/withdrawal").status_code == 200
+    assert "撤回了" in admin.text
+    assert shen.client.get("/account").status_code == 200, "nothing changed"
+    admin.open(path)
+    check_page(admin.send(action="/change", change="role:auditor", reason="调去审计"))
+    check_page(approved(app, "lu"))
+    assert shen.client.get("/account").status_code == 303, "another role takes another sign-in"
+    admin.open(path)
     check_page(admin.send(action="/disabling"))
     again = Browser(app)
     again.open("/sign-in")
-    assert again.send(login="sun.li", password=password).status_code == 401
+    assert again.send(login="shen", password=PASSWORD).status_code == 401
     own = office.session.scalars(select(Account.id).where(Account.login == "qian")).one()
     check_page(admin.open(f"/desk/staff/{own}"))
     assert "这是您自己的账号" in admin.text
@@ -167,23 +221,19 @@ def test_an_administrator_adds_changes_and_disables(office: Scene) -> None:
 
 def test_an_authenticator_is_taken_away_by_two(office: Scene) -> None:
     app = office.app()
-    shen, admin, reviewer = (Browser(app) for _ in range(3))
+    shen, admin = Browser(app), Browser(app)
     shen.sign_in("shen")
     set_up(shen)
     admin.sign_in("qian")
-    reviewer.sign_in("hai")
     number = office.session.scalars(select(Account.id).where(Account.login == "shen")).one()
-    path = f"/desk/staff/{number}"
-    admin.open(path)
-    admin.send(action="/reset", reason="手机丢在出租车上了。")
-    check_page(admin.open(path))
-    assert "请另一位管理员或者复核员决定" in admin.text
-    assert "/reset-decision" not in admin.page.text
+    admin.open(f"/desk/staff/{number}")
+    admin.send(action="/change", change="authenticator", reason="手机丢在出租车上了。")
+    check_page(admin.open(f"/desk/staff/{number}"))
+    assert "重置动态口令，等另一个人决定" in admin.text
     assert has_second_factor(session=office.session, account_id=number)
-    check_page(reviewer.open("/desk/staff"))
-    assert "手机丢在出租车上了" in reviewer.text
-    check_page(reviewer.open(path))
-    check_page(reviewer.send(action="/reset-decision", approved="yes"))
+    page = approved(app, "lu")
+    check_page(page)
+    assert "批准了，马上生效" in words_of(page.text)
     office.session.rollback()
     assert office.session.scalars(select(SecondFactor)).all() == []
     assert shen.client.get("/account").status_code == 303
@@ -197,3 +247,6 @@ def test_staff_pages_speak_english(office: Scene) -> None:
     number = office.session.scalars(select(Account.id).where(Account.login == STAFF)).one()
     for path in ("/account", "/account/authenticator", "/desk/staff", "/desk/staff/new", f"/desk/staff/{number}"):
         check_page(admin.open(path), english=True)
+    check_page(admin.send(action="/change", change="password", reason="forgot it"), english=True)
+    check_page(admin.open("/desk/staff"), english=True)
+    check_page(admin.open(re.findall(r'href="(/desk/staff/requests/\d+)"', admin.page.text)[0]), english=True)

@@ -5,9 +5,13 @@
 (function () {
   var SHOWN = "mapaiShown";
 
-  function tellAuto(part) {
-    part.querySelectorAll("[data-auto]").forEach(function (node) { node.hidden = false; });
+  // Whether the part renews itself, or shows how it was when the server last answered.
+  function tellAuto(part, stale) {
+    part.querySelectorAll("[data-auto]").forEach(function (node) { node.hidden = !!stale; });
+    part.querySelectorAll("[data-stale]").forEach(function (node) { node.hidden = !stale; });
   }
+
+  function live(act) { document.querySelectorAll("[data-live]").forEach(act); }
 
   function nth(part, selector, node) {
     return Array.prototype.indexOf.call(part.querySelectorAll(selector), node);
@@ -39,6 +43,7 @@
   document.addEventListener("htmx:beforeSwap", function (event) {
     var part = event.detail.target, text = event.detail.xhr.responseText;
     if (!part.hasAttribute("data-live")) return;
+    if (event.detail.xhr.status < 400) tellAuto(part);
     if (part[SHOWN] === text) { event.detail.shouldSwap = false; return; }
     part[SHOWN] = text;
     part.mapaiWas = remember(part);
@@ -52,5 +57,12 @@
     tellAuto(part);
   });
 
-  document.querySelectorAll("[data-live]").forEach(tellAuto);
+  ["htmx:sendError", "htmx:responseError", "htmx:timeout"].forEach(function (failed) {
+    document.addEventListener(failed, function (event) {
+      if (event.target.hasAttribute("data-live")) tellAuto(event.target, true);
+    });
+  });
+  window.addEventListener("offline", function () { live(function (part) { tellAuto(part, true); }); });
+
+  live(function (part) { tellAuto(part, navigator.onLine === false); });
 })();

@@ -9,8 +9,8 @@
   var ACCOUNT = panel.getAttribute("data-account"), HEADER = "Mapai-Outbox";
   var AGAIN_EVERY_MS = 15000, LONGEST_MS = 60000, JUST_NOW_MS = 1500;
   var COME_AGAIN = { 408: true, 425: true, 429: true, 500: true, 502: true, 503: true, 504: true };
-  var memory = {};  // key → the whole content, an ID number included: gone with this page
-  var sending = {}, flushing = false, stopped = "", watched = "";
+  var memory = {};  // key → the whole content, an ID number or a code included: gone with this page
+  var sending = {}, flushing = false, again = false, stopped = "", watched = "";
 
   function word(name) { return panel.getAttribute("data-word-" + name) || ""; }
   function each(nodes, act) { Array.prototype.forEach.call(nodes, act); }
@@ -45,7 +45,8 @@
       .then(function (answer) {
         var json = /json/.test(answer.headers.get("Content-Type") || "");
         if (json) return answer.json().then(function (said) { return told(answer, said); });
-        if (answer.ok || COME_AGAIN[answer.status] || answer.headers.get("Retry-After")) {
+        var passing = COME_AGAIN[answer.status] || answer.headers.get("Retry-After");
+        if (answer.ok || (passing && !row.now)) {
           return { came: "waiting", why: word("busy"), alone: answer.status === 500 };
         }
         return answer.text().then(function (html) { return refused(answer, html); });
@@ -84,6 +85,12 @@
     return store.put(row);
   }
 
+  function forgotten(row) {
+    delete sending[row.key];
+    delete memory[row.key];
+    return store.remove(row.key);
+  }
+
   // --- a form that is sent now
 
   function submitted(event) {
@@ -112,11 +119,14 @@
     form.elements.submission.value = key;
     var content = store.contentOf(form), plate = form.elements.plate_no;
     memory[key] = content.all;
-    return store.put({
-      key: key, account: ACCOUNT, at: Date.now(), action: form.getAttribute("action"), page: location.pathname,
+    var row = {
+      key: key, account: ACCOUNT, at: Date.now(), action: form.getAttribute("action"),
+      page: form.getAttribute("data-outbox-page") || location.pathname,
       what: button ? button.textContent.trim() : "", of: form.getAttribute("data-outbox") || (plate ? plate.value.toUpperCase() : ""),
-      fields: content.kept, lacks: content.lacks, state: "waiting", why: "", said: ""
-    }).catch(function () { return null; });  // private browsing, a full device: the form goes as it always did
+      fields: content.kept, lacks: content.lacks, now: form.hasAttribute("data-outbox-now"), state: "waiting", why: "", said: ""
+    };
+    // Private browsing, a full device: the form goes as it always did.
+    return row.now ? Promise.resolve(row) : store.put(row).catch(function () { return null; });
   }
 
   function sendNow(form, row) {
@@ -127,19 +137,30 @@
       return freshToken().then(function (token) { return token ? send(row, memory[row.key], token, false) : came; })
         .catch(function () { return { came: "waiting", why: word("offline") }; });
     }).then(function (came) {
-      if (came.came === "taken") return settle(row, came).then(function () { location.assign(came.to); return new Promise(function () {}); });
-      if (came.came === "refused" && putRight(came.page)) { delete sending[row.key]; delete memory[row.key]; return store.remove(row.key); }
+      if (row.now && came.stop) return form.submit();  // leads to the sign-in
+      if (came.came === "taken") return (row.now ? Promise.resolve() : settle(row, came)).then(function () { location.assign(came.to); return new Promise(function () {}); });
+      if (came.came === "refused" && putRight(came.page)) return forgotten(row);
+      if (row.now) {  // of no use later: it does not wait, and is pressed again under the same key
+        delete sending[row.key];
+        return note(form, "missed", (came.came === "refused" && came.why) || word("missed"));
+      }
       return settle(row, came).then(function () {
-        if (came.came === "waiting") kept(form, row, came);
+        if (came.came === "waiting") {
+          watched = row.key;
+          stopped = came.stop || "";
+          note(form, "kept", came.why, row.lacks);
+        }
         else return show().then(function () { panel.scrollIntoView(); });
       });
     });
   }
 
-  // A refused form comes back with what was typed and what is wrong, in the place of the page.
+  // A refused form comes back with what was typed and what is wrong, in the place of the page; or that page has no such
+  // form any more, because another tab or device went on meanwhile: it says so at its top.
   function putRight(page) {
     var fresh = page.querySelector("main"), old = document.querySelector("main");
-    if (!fresh || !fresh.querySelector("form[data-outbox]")) return false;
+    var own = fresh && (fresh.querySelector("form[data-outbox]") || (fresh.querySelector(".errors") && fresh.querySelector("[data-outbox-panel]")));
+    if (!own || !old) return false;
     old.parentNode.replaceChild(document.importNode(fresh, true), old);
     panel = document.querySelector("[data-outbox-panel]") || panel;
     if (window.htmx) window.htmx.process(document.querySelector("main"));
@@ -150,21 +171,23 @@
     return true;
   }
 
-  function kept(form, row, came) {
-    var old = form.querySelector("[data-outbox-kept]"), words = panel.querySelector("template[data-kept]");
+  // Says within the form that it is kept, or that it did not go and has to be pressed again.
+  function note(form, which, why, lacks) {
+    var old = form.querySelector("[data-outbox-note]"), words = panel.querySelector("template[data-note=" + which + "]");
     if (old) old.parentNode.removeChild(old);
-    watched = row.key;
     if (!words || !words.content) return;
-    var note = words.content.firstElementChild.cloneNode(true);
-    note.querySelector("[data-why]").textContent = came.why;
-    note.querySelector("[data-lacks]").hidden = !row.lacks;
+    var said = words.content.firstElementChild.cloneNode(true);
+    said.querySelector("[data-why]").textContent = why;
+    each(said.querySelectorAll("[data-way-in]"), function (line) { line.hidden = !stopped; });
+    each(said.querySelectorAll("[data-lacks]"), function (line) { line.hidden = line.getAttribute("data-lacks") !== lacks; });
     // Behind the hidden fields, which take no room.
-    form.insertBefore(note, form.querySelector(":scope > :not(input[type=hidden])") || form.firstChild);
+    form.insertBefore(said, form.querySelector(":scope > :not(input[type=hidden])") || form.firstChild);
   }
 
-  // --- what waits is sent again, in its order; what follows a refused step of the same trade-in waits with it
+  // --- what waits is sent again, in its order; what follows a refused step of the same trade-in or transfer waits with it
 
-  function groupOf(row) { return (/\/trade-ins\/[^/]+/.exec(row.action) || [row.action])[0]; }
+  // An opening belongs to nothing yet: what is wrong with one owner's is no concern of the next owner's.
+  function groupOf(row) { return (/\/trade-ins\/[^/]+|^\/transfers\/[^/]+/.exec(row.action) || [row.key])[0]; }
 
   function flush() {
     if (flushing || navigator.onLine === false) return show();
@@ -172,8 +195,16 @@
     var work = window.navigator.locks
       ? navigator.locks.request("mapai-outbox", { ifAvailable: true }, function (lock) { return lock ? flushAll() : null; })
       : flushAll();
-    return Promise.resolve(work).catch(function () {}).then(function () { flushing = false; return show(); });
+    return Promise.resolve(work).catch(function () {}).then(function () {
+      flushing = false;
+      if (!again) return show();
+      again = false;
+      return flush();
+    });
   }
+
+  // A sending that is under way may have met the line while it was still down.
+  function backOnLine() { again = flushing; return flush(); }
 
   function flushAll() {
     return store.list(ACCOUNT).then(function (rows) {
@@ -200,12 +231,15 @@
     if (held[groupOf(row)] < row.at) return inTurn(due, token, held);
     if (row.lacks && !memory[row.key]) {
       row.state = "lacks";
+      row.why = "";
       held[groupOf(row)] = row.at;
       return store.put(row).then(function () { return inTurn(due, token, held); });
     }
     sending[row.key] = true;
     return show().then(function () { return send(row, memory[row.key] || row.fields, token, row.key !== watched); }).then(function (came) {
-      return settle(row, came).then(function () {
+      // Whoever still looks at the form gets it back at once; else it waits in the list to be put right.
+      var back = came.came === "refused" && row.key === watched && putRight(came.page);
+      return (back ? forgotten(row) : settle(row, came)).then(function () {
         // One that the server stumbles over keeps its own trade-in waiting, not the others.
         if (came.came === "refused" || came.alone) held[groupOf(row)] = row.at;
         if (came.came === "taken" && row.key === watched) location.assign(came.to);
@@ -215,14 +249,22 @@
     });
   }
 
-  // --- a form that was refused, or lacks its ID number, is filled in again
+  // --- a form that was refused, or lacks its ID number or code, is filled in again
 
   function refill() {
     return store.list(ACCOUNT).then(function (rows) {
+      // The page says that it is done, so nothing is lacking: the answer to the sending was lost with its page.
+      each(document.querySelectorAll("[data-outbox-done]"), function (place) {
+        rows = rows.filter(function (row) {
+          var over = row.state !== "sent" && row.action === place.getAttribute("data-outbox-done");
+          if (over) store.remove(row.key);
+          return !over;
+        });
+      });
       each(document.querySelectorAll("form[data-outbox]"), function (form) {
         if (form.querySelector(".errors, .bad")) return;
         var own = rows.filter(function (row) {
-          return row.action === form.getAttribute("action") && (row.state === "lacks" || row.state === "refused") && row.fields.length > 1;
+          return row.action === form.getAttribute("action") && (row.state === "lacks" || (row.state === "refused" && row.fields.length > 1));
         }).pop();
         if (own) fill(form, own);
       });
@@ -253,7 +295,7 @@
 
   function shown(row) {
     var state = sending[row.key] ? "sending" : row.state;
-    var words = panel.querySelector("template[data-row=" + state + "]");
+    var words = panel.querySelector("template[data-row=" + (state === "lacks" && row.lacks === "code" ? "lacks-code" : state) + "]");
     var line = words.content.firstElementChild.cloneNode(true);
     line.querySelector("[data-what]").textContent = row.what;
     var of = line.querySelector("[data-of]");
@@ -307,7 +349,7 @@
   document.addEventListener("submit", submitted);
   document.addEventListener("submit", leaving);
   document.addEventListener("mapai:shown", show);
-  window.addEventListener("online", flush);
+  window.addEventListener("online", backOnLine);
   window.addEventListener("offline", show);
   document.addEventListener("visibilitychange", function () { if (!document.hidden) flush(); });
   window.addEventListener("pageshow", function (event) { if (event.persisted) flush(); });

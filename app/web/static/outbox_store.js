@@ -1,12 +1,13 @@
 // Where a point's sendings are kept until they have arrived: IndexedDB, one row a sending, each with its account.
-// A row: {key, account, at, action, page, what, of, fields: [[name, text or File]], lacks, state, why, said}.
-// `state` is waiting, lacks (an ID number has to be typed again), refused or sent. No ID number is ever in a row.
+// A row: {key, account, at, action, page, what, of, fields: [[name, text or File]], lacks, now, state, why, said}.
+// `state` is waiting, lacks (something has to be typed again: `lacks` says whether "id" or "code"), refused or sent.
+// No ID number and no one-time code is ever in a row.
 "use strict";
 
 window.mapaiOutboxStore = (function () {
   var NAME = "mapai-outbox", ROWS = "sendings";
   var KEPT_MS = 3 * 24 * 3600 * 1000, SENT_KEPT_MS = 24 * 3600 * 1000;
-  var NEVER_KEPT = /(^|_)(id_no|id_tail|password)$/;
+  var NEVER_KEPT = /(^|_)(id_no|id_tail|password)$/, ONE_TIME = "one-time-code";
   // 18 signs with a day of birth in their middle, whatever field they were typed into.
   var ID_NUMBER = /(^|\D)\d{6}(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])\d{3}[\dX](?!\d)/i;
   var opened = null;
@@ -65,14 +66,18 @@ window.mapaiOutboxStore = (function () {
     return (text.normalize ? text.normalize("NFKC") : text).replace(/[\s-]/g, "");
   }
 
+  function isCode(name, input) {
+    return name === "code" || Boolean(input && input.getAttribute("autocomplete") === ONE_TIME);
+  }
+
   function maybeKept(name, value, input) {
-    if (NEVER_KEPT.test(name) || (input && (input.type === "password" || input.hasAttribute("data-unkept")))) return false;
+    if (isCode(name, input) || NEVER_KEPT.test(name) || (input && (input.type === "password" || input.hasAttribute("data-unkept")))) return false;
     return typeof value !== "string" || !ID_NUMBER.test(plain(value));
   }
 
   // What a form holds: `all` goes up now and lives in this page's memory only, `kept` may be written down.
   function contentOf(form) {
-    var all = [], kept = [];
+    var all = [], kept = [], code = false;
     Array.prototype.forEach.call(form.elements, function (input) {
       if (!input.name || input.disabled || input.name === "csrf_token" || /^(submit|button|reset|image)$/.test(input.type)) return;
       if ((input.type === "checkbox" || input.type === "radio") && !input.checked) return;
@@ -80,9 +85,10 @@ window.mapaiOutboxStore = (function () {
       values.forEach(function (value) {
         all.push([input.name, value]);
         if (maybeKept(input.name, value, input)) kept.push([input.name, value]);
+        else code = code || isCode(input.name, input);
       });
     });
-    return { all: all, kept: kept, lacks: kept.length < all.length };
+    return { all: all, kept: kept, lacks: kept.length === all.length ? "" : code ? "code" : "id" };
   }
 
   return { put: put, remove: remove, list: list, clear: clear, contentOf: contentOf };

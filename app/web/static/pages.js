@@ -4,6 +4,11 @@
 (function () {
   document.querySelectorAll("[data-focus]").forEach(function (node) { node.focus(); });
 
+  // Of a row of tabs wider than the screen, the one that is open is seen.
+  document.querySelectorAll(".tabs [aria-current]").forEach(function (tab) {
+    tab.parentElement.scrollLeft = tab.offsetLeft - tab.parentElement.offsetLeft - (tab.parentElement.clientWidth - tab.offsetWidth) / 2;
+  });
+
   // A refused form is the answer to a POST: going back to it later would only show the browser's own error page.
   if (document.querySelector("[data-focus]")) history.replaceState(null, "", location.href);
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from tests.simulation.mutants import at_the_bank, in_the_queue
+from tests.simulation.mutants import at_the_bank, in_the_queue, in_the_reclaims
 
 Plant = Callable[[], list[Any]]
 
@@ -26,6 +26,10 @@ MUTANTS: dict[str, Plant] = {
     "pays a claim that was returned": at_the_bank.pays_the_returned,
     "books one side of a payment": at_the_bank.books_one_side,
     "forgets to tell the owner": at_the_bank.tells_nobody,
+    "asks money back under another number after a silence": in_the_reclaims.another_number_after_silence,
+    "books money back twice": in_the_reclaims.booked_twice,
+    "frees money the bank has not taken yet": in_the_reclaims.accepted_is_taken_for_paid,
+    "takes a receipt while the bank may take the money": in_the_reclaims.receipt_beside_the_bank,
 }
 
 

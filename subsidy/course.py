@@ -1,18 +1,19 @@
-"""What the board's charts are drawn from: a stage's free money over time, and completions by the hour."""
+"""The course of a programme by the hour: a stage's free money from its postings, and completions."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import case, func, or_, select, text
 from sqlalchemy.orm import Session
 
-from app.web.board_figures import day_began
 from subsidy.ledger import LedgerPosting
 from subsidy.live import LiveStage
 
+SHANGHAI = ZoneInfo("Asia/Shanghai")
 HOUR = timedelta(hours=1)
 # The same weekday one and two weeks ago says what is usual.
 WEEKS = 2
@@ -30,7 +31,7 @@ BY_HOUR = text(
 class BurnDown:
     """A stage's free money in fen, from its opening to ``as_of``: ``points`` are the hours in which it changed.
 
-    The last point is the ledger's balance as of the same instant as the board's other figures.
+    The last point is the ledger's balance where the caller read ``stage`` in the same snapshot.
     """
 
     stage: LiveStage
@@ -56,7 +57,7 @@ class Hours:
 
 
 def burn_down(*, session: Session, programme_id: int, stage: LiveStage, now: datetime) -> BurnDown:
-    """Return how the stage's free money went, from its ledger postings alone."""
+    """Return how the stage's free money went, from its ledger postings alone: what enters its account is credited."""
     account = f"stage:{stage.number}"
     hour = func.date_trunc("hour", LedgerPosting.at).label("hour")
     signed = case((LedgerPosting.credit == account, LedgerPosting.amount_fen), else_=-LedgerPosting.amount_fen)
@@ -84,7 +85,7 @@ def burn_down(*, session: Session, programme_id: int, stage: LiveStage, now: dat
 
 def hours_of(*, session: Session, programme_id: int, opened_at: datetime, now: datetime) -> Hours:
     """Count today's completions by the hour, and the mean of the same weekday in the two weeks before."""
-    midnight = day_began(now)
+    midnight = _midnight(now)
     since = midnight - timedelta(weeks=WEEKS)
     rows = session.execute(BY_HOUR, {"programme_id": programme_id, "since": since, "until": midnight + 24 * HOUR})
     counted: dict[int, int] = {row.hour: row.done for row in rows}
@@ -93,6 +94,11 @@ def hours_of(*, session: Session, programme_id: int, opened_at: datetime, now: d
         first = (WEEKS - weeks_ago) * 7 * 24
         return tuple(counted.get(first + hour, 0) for hour in range(24))
 
-    before = [day_of(ago) for ago in range(1, WEEKS + 1) if midnight - timedelta(weeks=ago) >= day_began(opened_at)]
+    before = [day_of(ago) for ago in range(1, WEEKS + 1) if midnight - timedelta(weeks=ago) >= _midnight(opened_at)]
     usual = tuple(sum(hour) / len(before) for hour in zip(*before, strict=True)) if before else None
     return Hours(as_of=now, today=day_of(0), usual=usual)
+
+
+def _midnight(instant: datetime) -> datetime:
+    """The instant at which the day began in the district."""
+    return instant.astimezone(SHANGHAI).replace(hour=0, minute=0, second=0, microsecond=0)
