@@ -165,14 +165,8 @@ def write_code(
         purpose=purpose,
         phone_index=phone_index(keyring=keyring, phone=cleaned),
         code_index=_code_index(keyring, number, code, about),
-        address=asker.address[:45],
-        device=asker.device,
-        created_at=now,
-        expires_at=now + LIVES,
     )
-    require_within_limits(session=session, row=row, now=now)
-    session.add(row)
-    session.commit()
+    _count(session, row, asker, now)
     text = TEXT.format(code=code) if purpose == SIGN_IN else DEED_TEXT.format(deed=deed or DEEDS[purpose], code=code)
     return CodeToSend(number=number, phone=cleaned, text=text, gateway=gateway)
 
@@ -188,11 +182,14 @@ def count_asking(*, session: Session, keyring: Keyring, asker: Asker, now: datet
         purpose=ASKED[purpose],
         phone_index=keyring.index(about, field="no_phone"),
         code_index=secrets.token_bytes(32),
-        address=asker.address[:45],
-        device=asker.device,
-        created_at=now,
-        expires_at=now + LIVES,
     )
+    _count(session, row, asker, now)
+
+
+def _count(session: Session, row: OneTimeCode, asker: Asker, now: datetime) -> None:
+    """Write the row down as asked for by ``asker``; COMMITS. Raises CodesTooOften."""
+    row.address, row.device = asker.address[:45], asker.device
+    row.created_at, row.expires_at = now, now + LIVES
     require_within_limits(session=session, row=row, now=now)
     session.add(row)
     session.commit()

@@ -35,11 +35,11 @@ from app.scheduler import Scheduler
 from app.verify import run as run_verify
 from loadtests.bench.comparison import Progress, Run, summary
 from loadtests.bench.database import fresh_database, own_server
+from loadtests.bench.sides import open_programme
 from loadtests.free_ports import free_port
-from loadtests.ready import make_ready, one_stage, plate_no
+from loadtests.ready import make_ready, plate_no
 from registry.trade_ins import TradeIn
 from subsidy.completion import Completion, admit
-from subsidy.queue import create_programme
 from subsidy.wallets import Wallet, owe_confirmed
 
 GOAL = 0.95
@@ -84,18 +84,8 @@ def measure(template: Settings, *, per_second: int, count: int) -> Run:
 def prepare(settings: Settings, count: int) -> None:
     """Complete ``count`` trade-ins and confirm a wallet for each: their payouts are owed."""
     now, clock = datetime.now(UTC), Clock()
+    open_programme(settings, places=count, now=now)
     with psycopg.connect(psycopg_conninfo(settings)) as connection:
-        create_programme(
-            connection=connection,
-            code="BENCH",
-            name_zh="压测",
-            name_en="bench",
-            rules=one_stage(now=now, places=count),
-            clock=clock,
-            drafted_by="bench",
-            approved_by="bench",
-        )
-        connection.commit()
         ready = make_ready(connection=connection, keyring=settings.keyring, count=count, now=now)
         words = [
             Completion(
