@@ -16,11 +16,10 @@ from psycopg import Connection, sql
 from app.clock import Clock
 from app.config import Settings
 from app.db import psycopg_conninfo
-from loadtests.ready import make_ready, one_stage, plate_no
+from loadtests.ready import make_ready, open_programme, plate_no
 from subsidy.allocation import allocate
 from subsidy.completion import Completion, admit
 from subsidy.events import ClaimFacts, Event, EventKind
-from subsidy.queue import create_programme
 from subsidy.state import State
 
 AT_ONCE = 20_000
@@ -104,18 +103,8 @@ def make_past(settings: Settings, owner: Connection[Any], *, claims: int, places
 
 def _complete_one(settings: Settings, *, places: int) -> None:
     now, clock = datetime.now(UTC), Clock()
+    open_programme(settings, places=places, now=now)
     with psycopg.connect(psycopg_conninfo(settings)) as connection:
-        create_programme(
-            connection=connection,
-            code="BENCH",
-            name_zh="压测",
-            name_en="bench",
-            rules=one_stage(now=now, places=places),
-            clock=clock,
-            drafted_by="bench",
-            approved_by="bench",
-        )
-        connection.commit()
         (ready,) = make_ready(connection=connection, keyring=settings.keyring, count=1, now=now)
         word = Completion(
             application_no=ready.application_no,

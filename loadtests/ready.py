@@ -7,10 +7,15 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import psycopg
 from psycopg import Connection
 
+from app.clock import Clock
+from app.config import Settings
+from app.db import psycopg_conninfo
 from registry.people import id_index
 from registry.sealing import Keyring
+from subsidy.queue import create_programme
 from subsidy.rules import Rules, StageRules
 
 OPENING = '{"point_licensed": true, "plate_status": "normal", "plate_district": "330105", "plate_owner_matches": true}'
@@ -109,6 +114,21 @@ def _id_number(number: int) -> str:
 def plate_no(number: int) -> str:
     """Return the plate the police issue for the ``number``-th trade-in."""
     return f"{'ABCDEFGHJK'[number // 1_000_000]}{number % 1_000_000:06d}"
+
+
+def open_programme(settings: Settings, *, places: int, now: datetime) -> None:
+    """Open a programme of one stage with so many places."""
+    with psycopg.connect(psycopg_conninfo(settings)) as connection:
+        create_programme(
+            connection=connection,
+            code="BENCH",
+            name_zh="压测",
+            name_en="bench",
+            rules=one_stage(now=now, places=places),
+            clock=Clock(),
+            drafted_by="bench",
+            approved_by="bench",
+        )
 
 
 def one_stage(*, now: datetime, places: int, amount_fen: int = 30_000, per_person_limit: int = 1) -> Rules:

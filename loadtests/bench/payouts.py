@@ -35,9 +35,8 @@ from app.scheduler import Scheduler
 from app.verify import run as run_verify
 from loadtests.bench.comparison import Progress, Run, summary
 from loadtests.bench.database import fresh_database, own_server
-from loadtests.bench.sides import open_programme
 from loadtests.free_ports import free_port
-from loadtests.ready import make_ready, plate_no
+from loadtests.ready import make_ready, open_programme, plate_no
 from registry.trade_ins import TradeIn
 from subsidy.completion import Completion, admit
 from subsidy.wallets import Wallet, owe_confirmed

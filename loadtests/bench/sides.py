@@ -16,7 +16,6 @@ import psycopg
 
 from app.clients.plates.callbacks import plate_answer_document
 from app.clients.signing import HmacSm3, signed_headers
-from app.clock import Clock
 from app.config import Settings
 from app.crowd import LIVE_API, LIVE_CARD
 from app.db import psycopg_conninfo
@@ -25,9 +24,8 @@ from loadtests.bench.comparison import Run
 from loadtests.bench.database import owner_connection
 from loadtests.bench.pounding import Check, Pounded, http_get, http_request, pound
 from loadtests.free_ports import free_port
-from loadtests.ready import Ready, make_ready, one_stage, plate_no
+from loadtests.ready import Ready, make_ready, open_programme, plate_no
 from registry.plate_authority import PlateAnswer
-from subsidy.queue import create_programme
 
 WARM_UP, CONNECTIONS = 2_000, 64
 WORKERS, THREADS = 2, 32
@@ -74,21 +72,6 @@ def prepare(settings: Settings, count: int) -> list[Ready]:
         ready = make_ready(connection=connection, keyring=settings.keyring, count=count, now=now)
     make_reference_table(settings)
     return ready
-
-
-def open_programme(settings: Settings, *, places: int, now: datetime) -> None:
-    """Open a programme of one stage with so many places."""
-    with psycopg.connect(psycopg_conninfo(settings)) as connection:
-        create_programme(
-            connection=connection,
-            code="BENCH",
-            name_zh="压测",
-            name_en="bench",
-            rules=one_stage(now=now, places=places),
-            clock=Clock(),
-            drafted_by="bench",
-            approved_by="bench",
-        )
 
 
 def make_reference_table(settings: Settings) -> None:
