@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import orjson
-from psycopg import Connection
+import psycopg
+from psycopg import Connection, sql
 from psycopg.types.json import set_json_loads
 
 from registry.audit import GENESIS, link
@@ -15,6 +18,7 @@ from subsidy.log_verification import verify_log
 from subsidy.queue_rows import named_rows, stream_rows
 from subsidy.verification import Difference, verify_programme
 
+SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 BALANCES = """
 WITH sums AS (
     SELECT programme_id, account, sum(fen) AS fen FROM (
@@ -95,22 +99,35 @@ def verify(*, connection: Connection[Any], is_signed: Callable[[Head], bool] | N
     """Yield every difference of the district: programmes with their logs, then the money, then the audit chain.
 
     Runs in one read-only snapshot of its own: ``connection`` must be idle. Signatures of the published log's heads are
-    checked where ``is_signed`` is given.
+    checked where ``is_signed`` is given. The books are compared in the database, on a second connection that sees the
+    same snapshot, while the queue is replayed here.
     """
-    connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    connection.execute(SNAPSHOT)
     connection.execute("SET LOCAL TIME ZONE 'UTC'")
     set_json_loads(orjson.loads, connection)
     try:
-        with named_rows(connection) as cursor:
-            programmes = cursor.execute("SELECT * FROM programme ORDER BY id").fetchall()
-        for programme in programmes:
-            yield from verify_programme(connection=connection, programme=programme)
-            yield from verify_log(connection=connection, programme=programme, is_signed=is_signed)
-        yield from verify_money(connection=connection)
-        yield from verify_trade_ins(connection=connection)
+        with _same_view(connection) as second, ThreadPoolExecutor(max_workers=1) as beside:
+            books = beside.submit(lambda: [*verify_money(connection=second), *verify_trade_ins(connection=second)])
+            with named_rows(connection) as cursor:
+                programmes = cursor.execute("SELECT * FROM programme ORDER BY id").fetchall()
+            for programme in programmes:
+                yield from verify_programme(connection=connection, programme=programme)
+                yield from verify_log(connection=connection, programme=programme, is_signed=is_signed)
+            yield from books.result()
         yield from verify_seals(connection=connection)
     finally:
         connection.rollback()
+
+
+@contextmanager
+def _same_view(connection: Connection[Any]) -> Iterator[Connection[Any]]:
+    """Open a second connection of the same kind on the very snapshot that this transaction sees."""
+    row = connection.execute("SELECT pg_export_snapshot()").fetchone()
+    assert row is not None
+    with psycopg.connect(connection.info.dsn, password=connection.info.password) as second:
+        second.execute(SNAPSHOT)
+        second.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(row[0]))
+        yield second
 
 
 def verify_money(*, connection: Connection[Any]) -> Iterator[Difference]:

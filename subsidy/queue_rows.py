@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
@@ -93,10 +94,15 @@ def named_rows(connection: Connection[Any]) -> Cursor[Any]:
 
 
 def stream_rows(connection: Connection[Any], name: str, query: str, *parameters: Any) -> Iterator[Any]:
-    """Yield rows by column name through a server-side cursor called ``name``: memory stays flat."""
-    with connection.cursor(name, row_factory=namedtuple_row) as cursor:
+    """Yield rows by column name through a server-side cursor called ``name``: memory stays flat.
+
+    The server works on the next rows while the caller works on these.
+    """
+    with connection.cursor(name, row_factory=namedtuple_row) as cursor, ThreadPoolExecutor(max_workers=1) as ahead:
         cursor.execute(query, parameters, binary=True)
-        while rows := cursor.fetchmany(ROWS_AT_ONCE):
+        coming = ahead.submit(cursor.fetchmany, ROWS_AT_ONCE)
+        while rows := coming.result():
+            coming = ahead.submit(cursor.fetchmany, ROWS_AT_ONCE)
             yield from rows
 
 
@@ -136,22 +142,20 @@ def event_row(*, programme_id: int, event: Event) -> tuple[Any, ...]:
 
 def read_event(row: Any) -> Event:
     """Return the event that a queue_event row (all columns, by name) stands for."""
-    kind = EventKind(row.kind)
-    detail = row.detail or {}
-    facts = None
-    if kind is EventKind.CLAIM:
+    if row.kind == EventKind.CLAIM:
         facts = ClaimFacts(row.position, row.person_id, row.effective_at, row.refusal, row.fault)
+        return Event(row.event_no, EventKind.CLAIM, row.recorded_at, position=row.position, claim=facts)
+    detail = row.detail or {}
     return Event(
         row.event_no,
-        kind,
+        EventKind(row.kind),
         row.recorded_at,
         due_at=row.due_at,
         stage=row.stage_no,
         position=row.position,
-        claim=facts,
         rules=Rules.from_json(detail["rules"]) if "rules" in detail else None,
         reason=detail.get("reason"),
-        refusal=None if facts else row.refusal,
+        refusal=row.refusal,
         was_paid=detail.get("was_paid", False),
     )
 
