@@ -6,8 +6,10 @@ import threading
 import time
 from collections.abc import Sequence
 
+import orjson
 import psycopg
 import structlog
+from psycopg.types.json import set_json_loads
 
 from app.clock import Clock
 from registry.base import Refusal
@@ -149,6 +151,7 @@ class Combiner:
     def _connected(self) -> psycopg.Connection:
         if self._connection is None or self._connection.closed:
             self._connection = psycopg.connect(self._conninfo, prepare_threshold=0)
+            set_json_loads(orjson.loads, self._connection)
             self._connection.execute(PLAN_LOOK_UPS, prepare=False)
             self._connection.commit()
         return self._connection

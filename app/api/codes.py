@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import request
-
 from app.access import public
 from app.api.blueprints import ApiBlueprint
 from app.api.description import described
+from app.client_address import counted_address
 from app.clock import real
 from app.context import keyring, partners
 from app.db import db
@@ -38,7 +37,7 @@ def ask(wanted: dict[str, Any]) -> dict[str, Any]:
         keyring=keyring(),
         gateway=partners().sms,
         phone=wanted["phone"],
-        asker=Asker(address=request.remote_addr or "", device=wanted.get("device")),
+        asker=Asker(address=counted_address(), device=wanted.get("device")),
         now=real(),
         purpose=wanted["purpose"],
     )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import request
-
 from app.access import requires
 from app.api.blueprints import ApiBlueprint
 from app.api.dealers import dealer_document
@@ -13,6 +11,7 @@ from app.api.dealers_public import commitment_document
 from app.api.description import described
 from app.api.documents import instant
 from app.auth import caller, hash_password
+from app.client_address import counted_address
 from app.clock import real
 from app.context import business_now, keyring, partners, settings
 from app.db import db
@@ -101,7 +100,7 @@ def send_code() -> dict[str, Any]:
         keyring=keyring(),
         gateway=partners().sms,
         dealer_id=_dealer_id(),
-        asker=Asker(address=request.remote_addr or "", device=None),
+        asker=Asker(address=counted_address(), device=None),
         real_now=real(),
     )
     return {"phone": phone}

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import request
-
 from app.access import public
 from app.api.blueprints import ApiBlueprint
 from app.api.description import described
 from app.auth import LASTS, account_of, current_token, sign_in, sign_in_by_code, sign_out
+from app.client_address import counted_address
 from app.clock import real
 from app.context import keyring, settings
 from app.db import db
@@ -34,7 +33,7 @@ def start(credentials: dict[str, Any]) -> dict[str, Any]:
         sign_in(
             session=db.session(),
             keyring=keyring(),
-            address=request.remote_addr or "",
+            address=counted_address(),
             required=settings().staff_totp_required,
             **credentials,
         )
@@ -52,9 +51,7 @@ def start_by_code(proof: dict[str, Any]) -> dict[str, Any]:
     The account is made at the first sign-in. Where several owners are filed with the phone, id_tail is asked for; the
     code stays valid meanwhile. Takes no Idempotency-Key: a code works once.
     """
-    return _signed_in(
-        sign_in_by_code(session=db.session(), keyring=keyring(), address=request.remote_addr or "", **proof)
-    )
+    return _signed_in(sign_in_by_code(session=db.session(), keyring=keyring(), address=counted_address(), **proof))
 
 
 @blueprint.route("", methods=["DELETE"])

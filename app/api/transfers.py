@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import request
-
 from app.access import requires
 from app.api.blueprints import ApiBlueprint
 from app.api.description import described
 from app.api.documents import instant
 from app.auth import caller
+from app.client_address import counted_address
 from app.clock import real
 from app.context import business_now, keyring, partners
 from app.db import db
@@ -81,7 +80,7 @@ def send(typed: dict[str, Any], transfer_no: str) -> dict[str, Any]:
         gateway=partners().sms,
         transfer_no=transfer_no,
         party=typed["party"],
-        asker=Asker(address=request.remote_addr or "", device=None),
+        asker=Asker(address=counted_address(), device=None),
         real_now=real(),
         **_reach(),
     )

@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response
 
 from app.access import public
 from app.auth import hash_password
+from app.client_address import counted_address
 from app.clock import real
 from app.context import business_now, keyring, partners, settings
 from app.db import db
@@ -207,7 +208,7 @@ def _answer_code(form: Form, *, purpose: str, needed: tuple[str, ...]) -> Answer
             keyring=keyring(),
             gateway=partners().sms,
             phone=form.value("mobile"),
-            asker=Asker(address=request.remote_addr or "", device=None),
+            asker=Asker(address=counted_address(), device=None),
             now=real(),
             purpose=purpose,
         )

@@ -8,6 +8,7 @@ from flask import make_response, render_template, request
 from werkzeug.wrappers import Response
 
 from app.access import public
+from app.client_address import counted_address
 from app.context import keyring, partners, settings
 from app.db import db
 from app.errors import status_of
@@ -47,7 +48,7 @@ def take_reference() -> Response | tuple[str, int]:
             keyring=keyring(),
             gateway=partners().sms,
             reference=form.value("reference"),
-            asker=Asker(address=request.remote_addr or "", device=device),
+            asker=Asker(address=counted_address(), device=device),
         )
     except Refusal as refusal:
         form.refuse(refusal, typed="reference")
@@ -72,7 +73,7 @@ def take_resume_code() -> Response | tuple[str, int]:
             keyring=keyring(),
             reference=form.value("reference"),
             code=code,
-            address=request.remote_addr or "",
+            address=counted_address(),
         )
     except Refusal as refusal:
         form.refuse(refusal)

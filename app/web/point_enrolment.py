@@ -7,6 +7,7 @@ from werkzeug.wrappers import Response
 
 from app.access import requires
 from app.auth import caller
+from app.client_address import counted_address
 from app.clock import real
 from app.context import business_now, keyring, partners, settings
 from app.db import db
@@ -79,7 +80,7 @@ def take_code_request() -> Answer:
             keyring=keyring(),
             gateway=partners().sms,
             dealer_id=own_dealer().id,
-            asker=Asker(address=request.remote_addr or "", device=None),
+            asker=Asker(address=counted_address(), device=None),
             real_now=real(),
         )
         flash(_("验证码发到 %(phone)s 了，5 分钟内有效。", phone=phone))

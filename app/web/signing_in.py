@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 
 from app.access import public
 from app.auth import COOKIE, check_password, current_token, open_sign_in, sign_in_by_code, sign_out
+from app.client_address import counted_address
 from app.clock import real
 from app.context import keyring, partners, settings
 from app.db import db
@@ -51,7 +52,7 @@ def take_sign_in() -> Response | tuple[str, int]:
     if form.errors:
         return _page(form), 422
     try:
-        known = check_password(session=db.session(), login=login, password=password, address=request.remote_addr or "")
+        known = check_password(session=db.session(), login=login, password=password, address=counted_address())
         asked = second_step(known)
         if asked is not None:
             return asked
@@ -80,7 +81,7 @@ def take_phone() -> Response | tuple[str, int]:
     device = request.cookies.get(DEVICE_COOKIE, "")
     if not 16 <= len(device) <= 64:
         device = secrets.token_urlsafe(18)
-    asker = Asker(address=request.remote_addr or "", device=device)
+    asker = Asker(address=counted_address(), device=device)
     try:
         send_code(session=db.session(), keyring=keyring(), gateway=partners().sms, phone=phone, asker=asker, now=real())
     except Refusal as refusal:
@@ -105,7 +106,7 @@ def take_code() -> Response | tuple[str, int]:
             keyring=keyring(),
             phone=form.value("phone"),
             code=code,
-            address=request.remote_addr or "",
+            address=counted_address(),
             id_tail=form.value("id_tail") or None,
         )
     except Refusal as refusal:

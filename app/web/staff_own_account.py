@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response
 
 from app.access import STAFF, requires
 from app.auth import caller, check_password, hash_password, open_sign_in
+from app.client_address import counted_address
 from app.clock import real
 from app.context import keyring, settings
 from app.db import db
@@ -91,7 +92,7 @@ def change_password() -> Answer:
         return _page(form), INCOMPLETE
     try:
         # Counted like any password typed at the sign-in page: a page left open is no place to guess at.
-        known = check_password(session=session, login=account.login, password=old, address=request.remote_addr or "")
+        known = check_password(session=session, login=account.login, password=old, address=counted_address())
         fresh = hash_password(new)
         change_own_password(
             session=session,

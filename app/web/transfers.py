@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response
 
 from app.access import requires
 from app.auth import caller
+from app.client_address import counted_address
 from app.clock import real
 from app.context import business_now, keyring, partners, settings
 from app.db import db
@@ -106,7 +107,7 @@ def take_code_request(transfer_no: str, party: str) -> Answer:
             gateway=partners().sms,
             transfer_no=transfer_no,
             party=_party(party),
-            asker=Asker(address=request.remote_addr or "", device=None),
+            asker=Asker(address=counted_address(), device=None),
             real_now=real(),
             **_reach(),
         )

@@ -12,6 +12,7 @@ from sqlalchemy import func, select, update
 
 from app import passwords
 from app.auth import ATTEMPTS, WRONG_FROM_ADDRESS
+from app.client_address import counted
 from app.clock import real
 from registry.accounts import SignInAttempt
 from tests.api.conftest import PASSWORD, Api, Place, faults, walk
@@ -48,6 +49,29 @@ def test_wrong_passwords_count_for_their_address_over_all_logins(place: Place) -
     session.execute(update(SignInAttempt).values(at=real() - timedelta(minutes=16)))
     session.commit()
     assert sign_in(place, login, address=FLOOD) == 201
+
+
+def test_all_addresses_of_one_ipv6_subscriber_count_as_one(place: Place) -> None:
+    login = place.account(role="auditor")
+    wrong_ones(place, WRONG_FROM_ADDRESS - 1, address=counted("2001:db8:1:2::1"))
+    assert sign_in(place, "nobody", "x", address="2001:db8:1:2:aaaa::7") == 401
+    assert sign_in(place, login, address="2001:db8:1:2:bbbb::8") == 429
+    assert sign_in(place, login, address="2001:db8:1:3::8") == 201
+
+
+@pytest.mark.parametrize(
+    ("address", "counts_for"),
+    [
+        ("203.0.113.66", "203.0.113.66"),
+        ("::ffff:203.0.113.66", "203.0.113.66"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+        ("unix:", "unix:"),
+    ],
+)
+def test_what_an_address_counts_for(address: str, counts_for: str) -> None:
+    assert counted(address) == counts_for
 
 
 def test_right_passwords_of_a_whole_carrier_s_address_never_add_up(place: Place) -> None:
