@@ -16,9 +16,9 @@ from psycopg import Connection, sql
 from app.clock import Clock
 from app.config import Settings
 from app.db import psycopg_conninfo
-from loadtests.ready import make_ready, open_programme, plate_no
+from loadtests.ready import issued, make_ready, open_programme
 from subsidy.allocation import allocate
-from subsidy.completion import Completion, admit
+from subsidy.completion import admit
 from subsidy.events import ClaimFacts, Event, EventKind
 from subsidy.state import State
 
@@ -106,13 +106,7 @@ def _complete_one(settings: Settings, *, places: int) -> None:
     open_programme(settings, places=places, now=now)
     with psycopg.connect(psycopg_conninfo(settings)) as connection:
         (ready,) = make_ready(connection=connection, keyring=settings.keyring, count=1, now=now)
-        word = Completion(
-            application_no=ready.application_no,
-            plate_no=plate_no(1),
-            issued_at=now,
-            holder_index=ready.holder_index,
-            vehicle_code=ready.vehicle_code,
-        )
+        word = issued(ready, number=1, at=now)
         admit(connection=connection, completions=[word], clock=clock, district=settings.district)
 
 

@@ -15,6 +15,7 @@ from app.config import Settings
 from app.db import psycopg_conninfo
 from registry.people import id_index
 from registry.sealing import Keyring
+from subsidy.completion import Completion
 from subsidy.queue import create_programme
 from subsidy.rules import Rules, StageRules
 
@@ -114,6 +115,17 @@ def _id_number(number: int) -> str:
 def plate_no(number: int) -> str:
     """Return the plate the police issue for the ``number``-th trade-in."""
     return f"{'ABCDEFGHJK'[number // 1_000_000]}{number % 1_000_000:06d}"
+
+
+def issued(ready: Ready, *, number: int, at: datetime) -> Completion:
+    """Return the completion that the police's word stands for: the ``number``-th plate, issued at ``at``."""
+    return Completion(
+        application_no=ready.application_no,
+        plate_no=plate_no(number),
+        issued_at=at,
+        holder_index=ready.holder_index,
+        vehicle_code=ready.vehicle_code,
+    )
 
 
 def open_programme(settings: Settings, *, places: int, now: datetime) -> None:

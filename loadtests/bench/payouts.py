@@ -36,9 +36,9 @@ from app.verify import run as run_verify
 from loadtests.bench.comparison import Progress, Run, summary
 from loadtests.bench.database import fresh_database, own_server
 from loadtests.free_ports import free_port
-from loadtests.ready import make_ready, open_programme, plate_no
+from loadtests.ready import issued, make_ready, open_programme
 from registry.trade_ins import TradeIn
-from subsidy.completion import Completion, admit
+from subsidy.completion import admit
 from subsidy.wallets import Wallet, owe_confirmed
 
 GOAL = 0.95
@@ -86,16 +86,7 @@ def prepare(settings: Settings, count: int) -> None:
     open_programme(settings, places=count, now=now)
     with psycopg.connect(psycopg_conninfo(settings)) as connection:
         ready = make_ready(connection=connection, keyring=settings.keyring, count=count, now=now)
-        words = [
-            Completion(
-                application_no=item.application_no,
-                plate_no=plate_no(number),
-                issued_at=now,
-                holder_index=item.holder_index,
-                vehicle_code=item.vehicle_code,
-            )
-            for number, item in enumerate(ready, start=1)
-        ]
+        words = [issued(item, number=number, at=now) for number, item in enumerate(ready, start=1)]
         for first in range(0, count, AT_ONCE):
             block = words[first : first + AT_ONCE]
             admit(connection=connection, completions=block, clock=clock, district=settings.district)

@@ -26,11 +26,10 @@ from loadtests.checks import (
     paid_otherwise,
     violations,
 )
-from loadtests.ready import make_ready, one_stage, plate_no
+from loadtests.ready import issued, make_ready, open_programme
 from registry.audit import Sealer
-from subsidy.completion import Completed, Completion, admit
+from subsidy.completion import Completed, admit
 from subsidy.operator import StatementLine
-from subsidy.queue import create_programme
 
 DISTRICT, CLAIMS, PLACES = "330105", 4, 3
 SAID = [["award", 1, 30_000]]
@@ -162,29 +161,10 @@ def test_money_paid_otherwise_than_booked_is_found(
 def acknowledged(settings: Settings, engine: Engine) -> list[Acknowledged]:
     """What the senders of four real completions were told; three were awarded, and every audit entry is sealed."""
     now = datetime.now(UTC)
+    open_programme(settings, places=PLACES, now=now)
     with psycopg.connect(psycopg_conninfo(settings)) as connection:
-        create_programme(
-            connection=connection,
-            code="GS",
-            name_zh="补贴",
-            name_en="subsidy",
-            rules=one_stage(now=now, places=PLACES),
-            clock=Clock(),
-            drafted_by="a",
-            approved_by="b",
-        )
-        connection.commit()
         ready = make_ready(connection=connection, keyring=settings.keyring, count=CLAIMS, now=now)
-        completions = [
-            Completion(
-                application_no=item.application_no,
-                plate_no=plate_no(number),
-                issued_at=now,
-                holder_index=item.holder_index,
-                vehicle_code=item.vehicle_code,
-            )
-            for number, item in enumerate(ready, start=1)
-        ]
+        completions = [issued(item, number=number, at=now) for number, item in enumerate(ready, start=1)]
         outcomes = admit(connection=connection, completions=completions, clock=Clock(), district=DISTRICT)
     Sealer(sessions=sessionmaker(engine)).run()
     return [as_told(outcome, number) for number, outcome in enumerate(outcomes, start=1)]

@@ -27,12 +27,11 @@ from app.config import Settings
 from app.db import psycopg_conninfo
 from app.factory import create_app
 from loadtests.checks import unverified
-from loadtests.ready import Ready, make_ready, one_stage, plate_no
+from loadtests.ready import Ready, issued, make_ready, open_programme, plate_no
 from registry.base import Refusal
 from registry.plate_authority import PlateAnswer
 from subsidy.completion import Completed, Completion
 from subsidy.completion_sql import LOCK_NEWEST_PROGRAMME
-from subsidy.queue import create_programme
 from tests.crash.cut_wire import wire_to
 from tests.crash.rush import CALLBACK
 
@@ -44,33 +43,14 @@ Outcome = Completed | Refusal
 def make_queue(settings: Settings, count: int) -> list[Ready]:
     """Open a programme with a place for everybody and return so many trade-ins waiting for their plates."""
     now = datetime.now(UTC)
+    open_programme(settings, places=count, now=now)
     with psycopg.connect(psycopg_conninfo(settings)) as connection:
-        create_programme(
-            connection=connection,
-            code="GS",
-            name_zh="补贴",
-            name_en="subsidy",
-            rules=one_stage(now=now, places=count),
-            clock=Clock(),
-            drafted_by="a",
-            approved_by="b",
-        )
-        connection.commit()
         return make_ready(connection=connection, keyring=settings.keyring, count=count, now=now)
 
 
 def words_about(ready: Sequence[Ready]) -> list[Completion]:
     issued_at = datetime.now(UTC)
-    return [
-        Completion(
-            application_no=item.application_no,
-            plate_no=plate_no(int(item.application_no[1:])),
-            issued_at=issued_at,
-            holder_index=item.holder_index,
-            vehicle_code=item.vehicle_code,
-        )
-        for item in ready
-    ]
+    return [issued(item, number=int(item.application_no[1:]), at=issued_at) for item in ready]
 
 
 @contextmanager

@@ -22,16 +22,14 @@ from app.clients.ecny.bank import Bank, Options
 from app.clients.plates.callbacks import plate_answer_document
 from app.clients.proceedings import ManualOutgoing
 from app.clients.signing import HmacSm3
-from app.clock import Clock
 from app.config import PORTS, Settings
 from app.db import psycopg_conninfo
 from app.platform_run import Platform
 from app.serving import Misbehaviour
 from loadtests.checks import Acknowledged, tally, violations
-from loadtests.ready import Ready, make_ready, one_stage
+from loadtests.ready import Ready, make_ready, open_programme
 from registry.plate_authority import PlateAnswer
 from subsidy.operator import StatementLine
-from subsidy.queue import create_programme
 from tests.crash.killing import AGAIN, ONCE, Killer
 from tests.crash.rush import Running, Rush
 from tests.crash.undone import watch_until_done
@@ -111,18 +109,8 @@ def free_ports(length: int) -> int:
 def prepare(settings: Settings) -> list[Ready]:
     """Make the trade-ins of the rush and return them. Beside them some that only the scheduler's questions complete."""
     now = datetime.now(UTC)
+    open_programme(settings, places=PLACES, now=now)
     with psycopg.connect(psycopg_conninfo(settings)) as connection:
-        create_programme(
-            connection=connection,
-            code="CRASH",
-            name_zh="补贴",
-            name_en="subsidy",
-            rules=one_stage(now=now, places=PLACES),
-            clock=Clock(),
-            drafted_by="a",
-            approved_by="b",
-        )
-        connection.commit()
         ready = make_ready(connection=connection, keyring=settings.keyring, count=CALLED_BACK + POLLED, now=now)
         polled = [item.application_no for item in ready[CALLED_BACK:]]
         connection.execute("UPDATE trade_in SET asked_at = %s WHERE application_no = ANY(%s)", (now, polled))

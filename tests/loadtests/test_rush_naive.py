@@ -26,12 +26,11 @@ from app.clock import Clock
 from app.config import Settings
 from app.db import psycopg_conninfo
 from loadtests.checks import Acknowledged
-from loadtests.ready import Ready, make_ready, one_stage, plate_no
+from loadtests.ready import Ready, make_ready, open_programme, plate_no
 from loadtests.rush_verdict import Told, bank_lines, read_told, violations_by_kind
 from registry.audit import Sealer
 from subsidy.completion import Completed, Completion, admit
 from subsidy.ledger_verification import verify
-from subsidy.queue import create_programme
 
 RACERS, PLACES, AMOUNT_FEN = 8, 3, 30_000
 WAIT_S = 30.0
@@ -68,18 +67,8 @@ Handed = Callable[[psycopg.Connection], tuple[int, int]]
 def racers(settings: Settings) -> list[Ready]:
     """Trade-ins that wait for their plate, and a programme with places for some of them."""
     now = datetime.now(UTC)
+    open_programme(settings, places=PLACES, now=now)
     with psycopg.connect(psycopg_conninfo(settings)) as connection:
-        create_programme(
-            connection=connection,
-            code="GS",
-            name_zh="补贴",
-            name_en="subsidy",
-            rules=one_stage(now=now, places=PLACES),
-            clock=Clock(),
-            drafted_by="a",
-            approved_by="b",
-        )
-        connection.commit()
         return make_ready(connection=connection, keyring=settings.keyring, count=RACERS, now=now)
 
 

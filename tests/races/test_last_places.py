@@ -15,12 +15,11 @@ from app.clock import Clock
 from app.combiner import Combiner
 from app.config import Settings
 from app.db import psycopg_conninfo
-from loadtests.ready import Ready, make_ready, one_stage, plate_no
+from loadtests.ready import issued, make_ready, open_programme
 from registry.base import Refusal
 from subsidy import completion_sql
 from subsidy.completion import Completed, Completion, admit
 from subsidy.ledger_verification import verify
-from subsidy.queue import create_programme
 
 THREADS = 200
 PLACES = 10
@@ -30,31 +29,11 @@ DISTRICT = "330105"
 @pytest.fixture
 def racers(settings: Settings) -> list[Completion]:
     """Two hundred completions, sent at once, for a programme with ten places."""
-    clock, now = Clock(), datetime.now(UTC)
+    now = datetime.now(UTC)
+    open_programme(settings, places=PLACES, now=now)
     with psycopg.connect(psycopg_conninfo(settings)) as connection:
-        create_programme(
-            connection=connection,
-            code="GS",
-            name_zh="补贴",
-            name_en="subsidy",
-            rules=one_stage(now=now, places=PLACES),
-            clock=clock,
-            drafted_by="a",
-            approved_by="b",
-        )
-        connection.commit()
         ready = make_ready(connection=connection, keyring=settings.keyring, count=THREADS, now=now)
-    return [word(item, number, now) for number, item in enumerate(ready, start=1)]
-
-
-def word(ready: Ready, number: int, issued_at: datetime) -> Completion:
-    return Completion(
-        application_no=ready.application_no,
-        plate_no=plate_no(number),
-        issued_at=issued_at,
-        holder_index=ready.holder_index,
-        vehicle_code=ready.vehicle_code,
-    )
+    return [issued(item, number=number, at=now) for number, item in enumerate(ready, start=1)]
 
 
 @pytest.fixture

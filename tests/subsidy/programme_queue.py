@@ -8,9 +8,9 @@ from typing import Any
 from psycopg import Connection
 
 from app.clock import Clock
-from loadtests.ready import make_ready, plate_no
+from loadtests.ready import issued, make_ready
 from registry.sealing import Keyring
-from subsidy.completion import Completed, Completion, admit
+from subsidy.completion import Completed, admit
 from subsidy.queue import create_programme
 from subsidy.rules import Rules
 
@@ -43,16 +43,7 @@ def complete_claims(
 ) -> list[Completed]:
     """Complete ``count`` trade-ins of as many owners at ``now``."""
     ready = make_ready(connection=connection, keyring=keyring, count=count, first=first, now=now)
-    words = [
-        Completion(
-            application_no=one.application_no,
-            plate_no=plate_no(number),
-            issued_at=now,
-            holder_index=one.holder_index,
-            vehicle_code=one.vehicle_code,
-        )
-        for number, one in enumerate(ready, start=first)
-    ]
+    words = [issued(one, number=number, at=now) for number, one in enumerate(ready, start=first)]
     outcomes = admit(connection=connection, completions=words, clock=stopped_at(now), district=DISTRICT)
     completed = [outcome for outcome in outcomes if isinstance(outcome, Completed)]
     assert len(completed) == count, outcomes

@@ -19,9 +19,9 @@ from app.clock import Clock
 from app.config import Settings
 from app.db import psycopg_conninfo
 from app.plate_keys import Ed25519Signer
-from loadtests.ready import make_ready, one_stage, plate_no
+from loadtests.ready import issued, make_ready, one_stage
 from registry.base import Refusal
-from subsidy.completion import Completed, Completion, admit
+from subsidy.completion import Completed, admit
 from subsidy.events import EventKind
 from subsidy.ledger_verification import verify
 from subsidy.log_publishing import LONGEST_UNSEEN, publish
@@ -65,16 +65,7 @@ class Book:
             now=now,
             owners=owners,
         )
-        words = [
-            Completion(
-                application_no=item.application_no,
-                plate_no=plate_no(self.completed + number),
-                issued_at=now,
-                holder_index=item.holder_index,
-                vehicle_code=item.vehicle_code,
-            )
-            for number, item in enumerate(ready, start=1)
-        ]
+        words = [issued(item, number=self.completed + number, at=now) for number, item in enumerate(ready, start=1)]
         self.completed += count
         done = admit(connection=self.connection, completions=words, clock=CLOCK, district=self.settings.district)
         assert all(isinstance(outcome, Completed) for outcome in done)

@@ -11,7 +11,7 @@ import pytest
 from app.clock import Clock
 from app.config import Settings
 from app.db import psycopg_conninfo
-from loadtests.ready import Ready, make_ready, one_stage, plate_no
+from loadtests.ready import Ready, issued, make_ready, one_stage
 from registry.sealing import Keyring
 from subsidy.completion import ApplicationUnknown, Completed, Completion, CompletionDiffers, TradeInLocked, admit
 from subsidy.events import EventKind
@@ -44,13 +44,7 @@ def stopped_at(instant: datetime) -> Clock:
 
 
 def police_word(ready: Ready, number: int, *, issued_at: datetime = NOW) -> Completion:
-    return Completion(
-        application_no=ready.application_no,
-        plate_no=plate_no(number),
-        issued_at=issued_at,
-        holder_index=ready.holder_index,
-        vehicle_code=ready.vehicle_code,
-    )
+    return issued(ready, number=number, at=issued_at)
 
 
 def programme(connection: psycopg.Connection, clock: Clock, *, places: int, limit: int = 1) -> int:

@@ -14,9 +14,9 @@ from sqlalchemy.orm import Session, sessionmaker
 from app.clock import Clock
 from app.config import Settings
 from app.db import psycopg_conninfo
-from loadtests.ready import make_ready, one_stage, plate_no
+from loadtests.ready import issued, make_ready, one_stage
 from registry.trade_ins import TradeIn
-from subsidy.completion import Completion, admit
+from subsidy.completion import admit
 from subsidy.dispatch import pay_next
 from subsidy.events import EventKind
 from subsidy.ledger import balances
@@ -54,13 +54,7 @@ def overruled(settings: Settings, engine: Engine, connection: psycopg.Connection
     for number, item in enumerate(
         make_ready(connection=connection, keyring=settings.keyring, count=2, owners=1, now=now), start=1
     ):
-        word = Completion(
-            application_no=item.application_no,
-            plate_no=plate_no(number),
-            issued_at=now,
-            holder_index=item.holder_index,
-            vehicle_code=item.vehicle_code,
-        )
+        word = issued(item, number=number, at=now)
         admit(connection=connection, completions=[word], clock=clock, district=settings.district)
     append_event(
         connection=connection,

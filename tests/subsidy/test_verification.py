@@ -13,9 +13,9 @@ from app.clock import Clock
 from app.config import Settings
 from app.db import psycopg_conninfo
 from app.verify import run
-from loadtests.ready import make_ready, one_stage, plate_no
+from loadtests.ready import issued, make_ready, one_stage
 from registry.audit import Sealer
-from subsidy.completion import Completed, Completion, admit
+from subsidy.completion import Completed, admit
 from subsidy.events import EventKind
 from subsidy.ledger_verification import verify
 from subsidy.queue import append_event, create_programme
@@ -38,16 +38,7 @@ def book(settings: Settings, engine) -> Settings:
         )
         connection.commit()
         ready = make_ready(connection=connection, keyring=settings.keyring, count=8, now=now)
-        words = [
-            Completion(
-                application_no=item.application_no,
-                plate_no=plate_no(number),
-                issued_at=now,
-                holder_index=item.holder_index,
-                vehicle_code=item.vehicle_code,
-            )
-            for number, item in enumerate(ready, start=1)
-        ]
+        words = [issued(item, number=number, at=now) for number, item in enumerate(ready, start=1)]
         outcomes = admit(connection=connection, completions=words, clock=clock, district=settings.district)
         assert all(isinstance(outcome, Completed) for outcome in outcomes)
         append_event(
