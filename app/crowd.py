@@ -150,7 +150,7 @@ class Crowd:
 
 
 _CONDITIONS = ("HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE")
-_OF_BODIES = ("Content-Length", "Content-Type")
+_OF_BODIES = ("Content-Length", "Content-Type", "Content-Encoding")
 
 
 def _form_asked_for(environ: dict[str, Any]) -> tuple[str, ...] | None:
