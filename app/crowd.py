@@ -1,7 +1,7 @@
 """What a crowd asks for, answered before the framework begins, and the order in which a crowded process serves.
 
-The stage's live state is asked for by everybody at once and is the same for all of them: each form of it is made four
-times a second at most, and told with an ETag. Completions come before readers: while they arrive, no more pages are
+The stage's live state is asked for by everybody at once and is the same for all of them, signed in or not: each form of
+it is made four times a second at most, and told with an ETag. Completions come before readers: while they arrive, no more pages are
 made at a time than leave threads free for them; whoever comes then is told to come again, in words, at once.
 """
 
@@ -22,7 +22,7 @@ Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 # With the second a snapshot may be old (app/live.py keeps it for less), no answer tells of more than a second ago.
 KEPT_S = 0.25
 LIVE_API, LIVE_CARD, FRONT = "/api/programmes/current", "/live/stage", "/"
-# How the reader wants the pages is all that a cookie may say here (app/web/blueprint.py).
+# How the reader wants the pages is all that a cookie may change here (app/web/blueprint.py).
 # Only in the words and the order in which it is written: nobody makes up ever new forms to be made for him.
 LOOK = re.compile(r"mapai_look=(mode:(?:standard|elder)\.text:[123]\.theme:(?:system|light|dark)\.lang:(?:zh|en))")
 # All looks of the two pages, packed and not, and what is told when it is too crowded.
@@ -97,7 +97,7 @@ class Crowd:
             with self._making:
                 kept = self._kept.get(form)
                 if kept is None or kept.until_s < time.monotonic():
-                    kept = self._make(environ, self.kept_s)
+                    kept = self._make({**environ, "HTTP_COOKIE": f"mapai_look={_look_among(environ)}"}, self.kept_s)
                     self._keep(form, kept)
         if kept.etag is not None and environ.get("HTTP_IF_NONE_MATCH") == kept.etag:
             start_response("304 NOT MODIFIED", [header for header in kept.headers if header[0] not in _OF_BODIES])
@@ -132,7 +132,7 @@ class Crowd:
         """Let the framework answer, whatever the reader has already."""
         begun_s = time.monotonic()
         told: list[Any] = []
-        environ = {name: value for name, value in environ.items() if name not in _CONDITIONS}
+        environ = {name: value for name, value in environ.items() if name not in _HIS_OWN}
         answer = self._inner(environ, lambda status, headers, *_: told.extend((status, headers)))
         try:
             body = b"".join(answer)
@@ -149,20 +149,27 @@ class Crowd:
         return Kept(begun_s + (kept_s if for_all else 0), status, headers, body, etag)
 
 
-_CONDITIONS = ("HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE")
+# What an answer for everybody is made without: whether the first who asked has it already, and who that is.
+_HIS_OWN = ("HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_AUTHORIZATION")
 _OF_BODIES = ("Content-Length", "Content-Type", "Content-Encoding")
 
 
 def _form_asked_for(environ: dict[str, Any]) -> tuple[str, ...] | None:
-    """Return which kept answer a request asks for, None where it is none that is the same for everybody."""
+    """Return which kept answer a request asks for, None where it is none that is the same for everybody.
+
+    The stage's live state is the same for the signed-in as well; the front page says who is signed in.
+    """
     path = environ.get("PATH_INFO")
-    if environ.get("REQUEST_METHOD") != "GET" or environ.get("QUERY_STRING") or "HTTP_AUTHORIZATION" in environ:
+    if environ.get("REQUEST_METHOD") != "GET" or environ.get("QUERY_STRING"):
         return None
     if path == LIVE_API:
-        return (LIVE_API,) if "HTTP_COOKIE" not in environ else None
-    if path not in (LIVE_CARD, FRONT):
+        return (LIVE_API,)
+    if path == LIVE_CARD:
+        look: str | None = _look_among(environ)
+    elif path == FRONT and "HTTP_AUTHORIZATION" not in environ:
+        look = _look(environ)
+    else:
         return None
-    look = _look(environ)
     packed = "packed" if takes_packed(environ.get("HTTP_ACCEPT_ENCODING", "")) else ""
     return None if look is None else (path, look, packed)
 

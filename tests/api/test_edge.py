@@ -110,5 +110,7 @@ def test_what_a_signed_in_reader_sees_is_kept_nowhere(place: Place) -> None:
     client = place.app.test_client()
     assert client.get("/").headers["Cache-Control"] == "private, no-cache"
     client.set_cookie(COOKIE, "whatever")
-    for path in ("/", "/live/stage"):
+    for path in ("/", "/check"):
         assert client.get(path).headers["Cache-Control"] == "private, no-store"
+    # The stage's figures say nothing of who reads them.
+    assert client.get("/live/stage").headers["Cache-Control"] == "private, no-cache"

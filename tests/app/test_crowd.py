@@ -102,6 +102,16 @@ def test_what_may_differ_is_never_kept(framework: Framework, more: dict[str, str
     assert [ask(crowd, FRONT, **more)[2] for _ in range(2)] == [b"1", b"2"]
 
 
+@pytest.mark.parametrize("path", [LIVE_API, LIVE_CARD])
+def test_the_live_state_is_the_same_for_the_signed_in_and_made_without_them(framework: Framework, path: str) -> None:
+    crowd = Crowd(framework, threads=4, kept_s=60)
+    signed_in = {"HTTP_COOKIE": f"mapai_sign_in=secret; mapai_look={ENGLISH}", "HTTP_AUTHORIZATION": "Bearer secret"}
+    assert ask(crowd, path, **signed_in) == ask(crowd, path, HTTP_COOKIE=f"mapai_look={ENGLISH}; mapai_sign_in=other")
+    (asked,) = framework.asked
+    assert (asked["HTTP_COOKIE"], "HTTP_AUTHORIZATION" in asked) == (f"mapai_look={ENGLISH}", False)
+    assert ask(crowd, LIVE_CARD, HTTP_COOKIE="mapai_sign_in=secret") == ask(crowd, LIVE_CARD)
+
+
 @pytest.mark.parametrize("spoilt", [{"status": "503 AWAY"}, {"headers": [("Set-Cookie", "session=somebody's")]}])
 def test_a_failure_or_somebodys_cookie_is_told_to_nobody_else(framework: Framework, spoilt: dict[str, Any]) -> None:
     vars(framework).update(spoilt)
