@@ -37,7 +37,7 @@ STOCK_SHARE = 0.5
 # Pages take longer than completions: a part of their number takes as long.
 PAGES_SHARE = 8
 REASON = "benchmark"
-# A replay takes about 50 µs a claim: a minute for so many. Of more the money and the trade-ins are compared, by SQL.
+# A replay takes up to 50 µs a claim: at most a minute for so many. Of more only what SQL compares is compared.
 MOST_REPLAYED = 1_200_000
 
 
