@@ -191,7 +191,7 @@ def sign_in_owner(*, session: Session, keyring: Keyring, person: Person) -> str:
 
 def sign_out(*, session: Session, token: str) -> None:
     """End the sign-in of this token; nothing happens where there is none. Commits."""
-    session.execute(delete(SignIn).where(SignIn.token_sha256 == _digest(token)))
+    session.execute(delete(SignIn).where(SignIn.token_sha256 == digest_of(token)))
     session.commit()
 
 
@@ -207,7 +207,7 @@ def account_of(*, session: Session, token: str, at: datetime) -> Caller | None:
             Account.dealer_id,
         )
         .join(SignIn, SignIn.account_id == Account.id)
-        .where(SignIn.token_sha256 == _digest(token), SignIn.expires_at > at, Account.disabled_at.is_(None))
+        .where(SignIn.token_sha256 == digest_of(token), SignIn.expires_at > at, Account.disabled_at.is_(None))
     ).one_or_none()
     return None if row is None else Caller(**row._mapping)
 
@@ -240,11 +240,12 @@ def caller() -> Caller:
 
 def _new_token(*, session: Session, account_id: int) -> str:
     token = secrets.token_urlsafe(TOKEN_BYTES)
-    session.add(SignIn(token_sha256=_digest(token), account_id=account_id, expires_at=real() + LASTS))
+    session.add(SignIn(token_sha256=digest_of(token), account_id=account_id, expires_at=real() + LASTS))
     return token
 
 
-def _digest(token: str) -> bytes:
+def digest_of(token: str) -> bytes:
+    """Return what the table of sign-ins holds of a token."""
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
 
 

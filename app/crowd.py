@@ -1,8 +1,9 @@
 """What a crowd asks for, answered before the framework begins, and the order in which a crowded process serves.
 
 The stage's live state is asked for by everybody at once and is the same for all of them, signed in or not: each form of
-it is made four times a second at most, and told with an ETag. Completions come before readers: while they arrive, no more pages are
-made at a time than leave threads free for them; whoever comes then is told to come again, in words, at once.
+it is made four times a second at most, and told with an ETag. Completions come before readers: while they arrive, no
+more pages are made at a time than leave threads free for them; whoever comes then is told to come again, in words, at
+once.
 """
 
 from __future__ import annotations

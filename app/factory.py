@@ -15,6 +15,7 @@ from app.config import Settings
 from app.crowd import BUSY, Crowd
 from app.partners import Partners, partners_for
 from app.refusals import TooCrowded
+from app.web.own_place_again import OwnPlaceAgain
 
 LARGEST_REQUEST_BYTES = 10 * 1024 * 1024
 
@@ -25,7 +26,7 @@ def create_app(
     """Return the application. Without ``settings`` they are read from the environment (raises CannotStart).
 
     ``app.extensions`` holds what views need, each under ``mapai.<word>``: settings, clock, keyring, partners,
-    combiner, crowd and plates_signer (checks the police system's callbacks).
+    combiner, crowd, own_places and plates_signer (checks the police system's callbacks).
     """
     settings = settings or Settings.from_env()
     app = Flask("app", static_folder=None)
@@ -54,7 +55,10 @@ def create_app(
     register_faces(app)
     access.require_rules(app)
     _believe_proxies(app, settings.trusted_proxies)
-    crowd = app.extensions["mapai.crowd"] = Crowd(app.wsgi_app, threads=settings.web_threads)
+    own_places = app.extensions["mapai.own_places"] = OwnPlaceAgain(
+        app.wsgi_app, engine=db.look_up_engine_for(app, settings), clock=settings.clock
+    )
+    crowd = app.extensions["mapai.crowd"] = Crowd(own_places, threads=settings.web_threads)
     app.wsgi_app = FastLane(  # type: ignore[method-assign]
         crowd,
         arrived=crowd.note_completion,

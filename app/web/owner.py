@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from flask import redirect, render_template, request, url_for
@@ -15,6 +16,7 @@ from app.db import db
 from app.web import owner_forms  # noqa: F401  (it fills MAKERS)
 from app.web.blueprint import web
 from app.web.front import tagged
+from app.web.own_place_again import UNSAID, say_when
 from app.web.owner_questions import MAKERS, way_into
 from app.web.owner_record import find_own, is_over, may_choose_wallet, own_trade_ins, read_own_trade_in
 from app.web.owner_words import FILED_BIKE_WORDS, MESSAGE_WORDS
@@ -50,6 +52,7 @@ def my_trade_ins() -> AnyResponse | str:
 @requires("owner")
 def my_trade_in(reference: str) -> str:
     """One own trade-in: place, who waits for whom, steps, what else can be done."""
+    as_of = business_now()
     record = find_own(reference)
     trade_in = record.trade_in
     return render_template(
@@ -58,7 +61,7 @@ def my_trade_in(reference: str) -> str:
             kind for kind in half_filled(session=db.session(), trade_in_id=trade_in.id) if MAKERS[kind](record)
         ],
         others=len(own_trade_ins()) - 1,
-        **_progress(record),
+        **_progress(record, as_of=as_of),
     )
 
 
@@ -66,7 +69,9 @@ def my_trade_in(reference: str) -> str:
 @requires("owner")
 def my_trade_in_live(reference: str) -> AnyResponse:
     """The part of the own trade-in's page that changes by itself."""
-    return tagged(render_template("own_live.html", **_progress(find_own(reference))))
+    as_of = business_now()
+    page = render_template("own_live.html", **_progress(find_own(reference), as_of=UNSAID))
+    return tagged(say_when(page, as_of))
 
 
 @web.get("/my/<reference>/wallet", endpoint="my_wallet")
@@ -106,7 +111,7 @@ def _acts(record: Record) -> Now:
     return who_acts(record, "owner", repay_to=settings().repay_to)
 
 
-def _progress(record: Record) -> dict[str, Any]:
+def _progress(record: Record, *, as_of: datetime) -> dict[str, Any]:
     return {
         "record": record,
         "now": _acts(record),
@@ -118,7 +123,7 @@ def _progress(record: Record) -> dict[str, Any]:
         "steps": steps_of(record),
         "headline": headline(record),
         "note": place_note(record),
-        "as_of": business_now(),
+        "as_of": as_of,
     }
 
 
