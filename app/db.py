@@ -18,7 +18,6 @@ from sqlalchemy.exc import DisconnectionError
 
 from app.config import APP_ROLE, Settings
 from registry.base import Base
-from subsidy.completion_sql import PLAN_LOOK_UPS
 
 db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False})
 
@@ -28,8 +27,6 @@ WAIT_FOR_CONNECTION_SECONDS = 20
 FRESH_SECONDS = 1.0
 # Measured best on a hot row: a few connections a worker; more only make them queue in the database.
 WEB_POOL = 4
-# A plan is made once a connection. Tables that were all but empty then may be long by and by, so it is made anew.
-PLANNED_FOR_SECONDS = 60
 # A request that holds a lock and does nothing is a bug; the database ends it instead of stopping the queue.
 WEB_IDLE_IN_TRANSACTION_MS = 60_000
 
@@ -80,32 +77,6 @@ def engine_for(settings: Settings, *, application: str = "mapai", pool_size: int
         pool_pre_ping=True,
         connect_args=_connect_args(settings, application=application),
     )
-
-
-def look_up_engine_for(app: Flask, settings: Settings) -> Engine:
-    """Return an engine for single statements that look rows up, beside ``app``'s own; it is disposed of with that one.
-
-    Each statement is a transaction of its own, prepared, and planned as subsidy/completion_sql.py says.
-    """
-    engine = create_engine(
-        settings.database_url,
-        pool_size=WEB_POOL,
-        max_overflow=0,
-        pool_timeout=WAIT_FOR_CONNECTION_SECONDS,
-        pool_recycle=PLANNED_FOR_SECONDS,
-        pool_reset_on_return=None,
-        connect_args=_connect_args(settings, application="mapai-look-up"),
-    )
-    ask_the_idle(engine)
-
-    @event.listens_for(engine, "connect")
-    def make_ready(connection: Any, record: Any) -> None:
-        connection.autocommit = True
-        connection.execute(PLAN_LOOK_UPS)
-
-    with app.app_context():
-        event.listen(db.engine, "engine_disposed", lambda _: engine.dispose())
-    return engine
 
 
 def owner_engine_for(settings: Settings) -> Engine:

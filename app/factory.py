@@ -16,6 +16,7 @@ from app.crowd import BUSY, Crowd
 from app.partners import Partners, partners_for
 from app.refusals import TooCrowded
 from app.web.own_place_again import OwnPlaceAgain
+from app.web.own_place_stamp import Stamps
 
 LARGEST_REQUEST_BYTES = 10 * 1024 * 1024
 
@@ -56,7 +57,9 @@ def create_app(
     access.require_rules(app)
     _believe_proxies(app, settings.trusted_proxies)
     own_places = app.extensions["mapai.own_places"] = OwnPlaceAgain(
-        app.wsgi_app, engine=db.look_up_engine_for(app, settings), clock=settings.clock
+        app.wsgi_app,
+        stamps=Stamps(conninfo=db.psycopg_conninfo(settings, application="mapai-own-places")),
+        clock=settings.clock,
     )
     crowd = app.extensions["mapai.crowd"] = Crowd(own_places, threads=settings.web_threads)
     app.wsgi_app = FastLane(  # type: ignore[method-assign]
@@ -67,6 +70,12 @@ def create_app(
         combiner=app.extensions["mapai.combiner"],
     )
     return app
+
+
+def close(app: Flask) -> None:
+    """Let go of what the application holds beside the framework: threads, and their connections."""
+    app.extensions["mapai.combiner"].close()
+    app.extensions["mapai.own_places"].close()
 
 
 def register_faces(app: Flask) -> None:

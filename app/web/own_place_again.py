@@ -20,7 +20,6 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from flask import request
-from sqlalchemy import Engine
 from werkzeug.http import http_date, is_resource_modified
 
 from app.auth import COOKIE
@@ -28,7 +27,7 @@ from app.clock import Clock, real
 from app.crowd import LOOK
 from app.packing import LEVEL, takes_packed
 from app.web.blueprint import LOOK_COOKIE
-from app.web.own_place_stamp import Stamped, read_stamp
+from app.web.own_place_stamp import Stamped, Stamps
 from app.web.wording import clock_time, iso, local, moment_exact
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -89,9 +88,9 @@ def _time_element(instant: datetime) -> str:
 class OwnPlaceAgain:
     """WSGI in front of the framework, behind the crowd's rules. ``most`` answers are kept; with 0 none is."""
 
-    def __init__(self, inner: Wsgi, *, engine: Engine, clock: Clock, most: int = MOST_KEPT) -> None:
+    def __init__(self, inner: Wsgi, *, stamps: Stamps, clock: Clock, most: int = MOST_KEPT) -> None:
         self._inner = inner
-        self._engine = engine
+        self._stamps = stamps
         self._clock = clock
         self.most = most
         self._kept: OrderedDict[tuple[int, str, str, bool], Kept] = OrderedDict()
@@ -104,7 +103,7 @@ class OwnPlaceAgain:
             return self._inner(environ, start_response)
         # Before the statement: what it finds was so at this instant or later.
         as_of = self._clock.now()
-        found = read_stamp(engine=self._engine, token=asked.token, reference=asked.reference, at=real())
+        found = self._stamps.read(token=asked.token, reference=asked.reference)
         if found is None:
             return self._inner(environ, start_response)
         form = (found.account_id, asked.reference, asked.look, asked.packed)
@@ -115,6 +114,10 @@ class OwnPlaceAgain:
         if kept is not None and (kept.stamp, kept.day) == (found.stamp, local(as_of).date()):
             return _tell(kept, as_of, environ, start_response)
         return self._make(form, found, environ, start_response)
+
+    def close(self) -> None:
+        """Let go of what stamps are read with."""
+        self._stamps.close()
 
     def _make(
         self,

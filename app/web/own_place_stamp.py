@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 import psycopg
-from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 
 from app.auth import digest_of
+from app.clock import real
+from app.together import NotAnswered, Together
+from subsidy.completion_sql import PLAN_LOOK_UPS
 
 # The stamp names every row that app/web/trade_in_record.py and app/web/owner.py read for the part of the page that
 # changes, by its number and by the transaction that wrote it (xmin): a row changed, replaced, come or gone makes
@@ -21,7 +23,7 @@ from app.auth import digest_of
 # - Of marked faults only the open ones count once there is a claim: mending one takes it away, and none is added.
 # - ``+ 0`` keeps the planner from walking a whole table in the order asked for until it finds the rows of this one.
 STAMP = """
-SELECT a.id, ROW(
+SELECT asked.number, a.id, ROW(
     t.id, t.xmin, f.xmin, d.xmin, o.xmin, b.xmin, s.xmin, p.id, p.xmin, c.position, c.xmin, y.id, y.xmin, w.id, w.xmin,
     r.id, r.xmin, g.id, g.xmin,
     ARRAY(SELECT ROW(x.id, x.xmin) FROM trade_in_photo x WHERE x.trade_in_id = t.id ORDER BY x.id + 0),
@@ -33,9 +35,10 @@ SELECT a.id, ROW(
     (SELECT max(x.event_no) FROM decision x WHERE x.programme_id = c.programme_id AND x.position = c.position),
     ARRAY(SELECT ROW(x.id, x.xmin) FROM message x WHERE x.person_id = t.owner_id ORDER BY x.id + 0 DESC LIMIT 2)
 )::text
-FROM sign_in i
+FROM unnest(%(tokens)s::bytea[], %(references)s::text[]) WITH ORDINALITY AS asked(token_sha256, reference, number)
+JOIN sign_in i ON i.token_sha256 = asked.token_sha256 AND i.expires_at > %(at)s
 JOIN account a ON a.id = i.account_id AND a.role = 'owner' AND a.disabled_at IS NULL
-JOIN trade_in t ON t.reference = %(reference)s AND t.owner_id = a.person_id
+JOIN trade_in t ON t.reference = asked.reference AND t.owner_id = a.person_id
 JOIN filed_bike f ON f.id = t.filed_bike_id
 JOIN dealer d ON d.id = t.dealer_id
 JOIN person o ON o.id = t.owner_id
@@ -49,8 +52,9 @@ LEFT JOIN return_case r ON r.trade_in_id = t.id AND r.state <> 'refused'
 LEFT JOIN programme g ON g.id = CASE
     WHEN t.state NOT IN ('completed', 'withdrawn') THEN (SELECT max(id) FROM programme)
     WHEN c.state = 'waiting' THEN c.programme_id END
-WHERE i.token_sha256 = %(token_sha256)s AND i.expires_at > %(at)s
 """
+# A plan is made once a connection. Tables that were all but empty then may be long by and by, so it is made anew.
+PLANNED_FOR_S = 60.0
 
 
 class Stamped(NamedTuple):
@@ -60,24 +64,53 @@ class Stamped(NamedTuple):
     stamp: str
 
 
-def read_stamp(*, engine: Engine, token: str, reference: str, at: datetime) -> Stamped | None:
-    """Return the stamp of a trade-in that belongs to whom this token speaks for at the real instant ``at``.
+class Stamps:
+    """Reads stamps for everybody who asks at the same moment by one statement, on a connection of its own."""
 
-    None where it is not his, where nobody is signed in, and where the database does not answer: the page itself tells
-    why.
-    """
-    given = {"token_sha256": digest_of(token), "reference": reference, "at": at}
-    try:
-        pooled = engine.raw_connection()
-    except SQLAlchemyError:
-        return None
-    try:
-        connection = pooled.driver_connection
-        assert isinstance(connection, psycopg.Connection), "the tables are kept in PostgreSQL through psycopg"
-        row = connection.execute(STAMP, given, prepare=True).fetchone()
-    except psycopg.Error:
-        pooled.invalidate()
-        return None
-    finally:
-        pooled.close()
-    return None if row is None else Stamped(*row)
+    def __init__(self, *, conninfo: str) -> None:
+        self._conninfo = conninfo
+        self._connection: psycopg.Connection | None = None
+        self._connected_s = 0.0
+        self._together: Together[tuple[bytes, str], Stamped | None] = Together(self._read, name="own-places")
+
+    def read(self, *, token: str, reference: str) -> Stamped | None:
+        """Return the stamp of a trade-in that belongs to whom this token speaks for at this real instant.
+
+        None where it is not his, where nobody is signed in, and where the database does not answer: the page itself
+        tells why.
+        """
+        try:
+            return self._together.ask((digest_of(token), reference))
+        except NotAnswered:
+            return None
+
+    def close(self) -> None:
+        """Answer who was taken already, and let go of the connection."""
+        self._together.close()
+        self._disconnect()
+
+    def _read(self, take: Callable[[], list[tuple[bytes, str]]]) -> list[Stamped | None]:
+        try:
+            connection = self._connected()
+            asked = take()
+            tokens, references = zip(*asked, strict=True)
+            given = {"tokens": list(tokens), "references": list(references), "at": real()}
+            stamped = {number: Stamped(*rest) for number, *rest in connection.execute(STAMP, given, prepare=True)}
+        except psycopg.Error:
+            self._disconnect()
+            raise
+        return [stamped.get(number) for number in range(1, len(asked) + 1)]
+
+    def _connected(self) -> psycopg.Connection:
+        if self._connection is not None and time.monotonic() - self._connected_s > PLANNED_FOR_S:
+            self._disconnect()
+        if self._connection is None:
+            self._connection = psycopg.connect(self._conninfo, autocommit=True)
+            self._connection.execute(PLAN_LOOK_UPS)
+            self._connected_s = time.monotonic()
+        return self._connection
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()

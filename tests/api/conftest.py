@@ -27,7 +27,7 @@ from app.clients.sms.fake import FakeGateway
 from app.clients.sms.server import Options as SmsOptions
 from app.config import Settings
 from app.db import psycopg_conninfo
-from app.factory import create_app
+from app.factory import close, create_app
 from app.partners import Partners
 from registry.accounts import Account
 from registry.bikes import Bike
@@ -122,7 +122,7 @@ def place(settings: Settings, session: Session) -> Iterator[Place]:
     app.extensions["mapai.crowd"].kept_s = 0.0
     district = District(session=session, keyring=settings.keyring, police=police, now=datetime.now(UTC))
     yield Place(app=app, district=district, dealer=district.dealer())
-    app.extensions["mapai.combiner"].close()
+    close(app)
     with app.app_context():
         from app.db import db
 

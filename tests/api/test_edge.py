@@ -13,7 +13,7 @@ from flask import Flask, jsonify, request
 from app.auth import COOKIE
 from app.config import Settings
 from app.db import db
-from app.factory import create_app
+from app.factory import close, create_app
 from tests.api.conftest import Place, faults
 
 CLIENT, PROXY, INNER = "203.0.113.7", "10.0.0.1", "10.0.0.2"
@@ -26,7 +26,7 @@ def app_with(settings: Settings, place: Place, **changes: Any) -> Iterator[Flask
     app.extensions["mapai.crowd"].kept_s = 0.0
     app.add_url_rule("/told", view_func=lambda: jsonify(address=request.remote_addr, secure=request.is_secure))
     yield app
-    app.extensions["mapai.combiner"].close()
+    close(app)
     with app.app_context():
         db.engine.dispose()
 

@@ -25,7 +25,7 @@ from app.clock import Clock
 from app.combiner import Combiner, QueueBusy
 from app.config import Settings
 from app.db import psycopg_conninfo
-from app.factory import create_app
+from app.factory import close, create_app
 from loadtests.checks import unverified
 from loadtests.ready import Ready, issued, make_ready, open_programme, plate_no
 from registry.base import Refusal
@@ -173,7 +173,7 @@ def test_the_police_hear_503_while_the_database_is_away_and_the_place_when_it_is
     for _ in range(2):
         answer = client.post(CALLBACK, **signed(settings, item))
         assert (answer.status_code, answer.json["position"], answer.json["amount_fen"]) == (200, 1, 30_000)
-    app.extensions["mapai.combiner"].close()
+    close(app)
     assert claims_of(settings) == {item.application_no: 1}
 
 

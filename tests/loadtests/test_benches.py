@@ -15,7 +15,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from app.config import Settings
 from app.db import db, psycopg_conninfo
-from app.factory import create_app
+from app.factory import close, create_app
 from loadtests import capacity
 from loadtests.bench import claims, growth, limits, memory, reads, reference, sides, verification
 from loadtests.bench.__main__ import BENCHMARKS, table
@@ -62,7 +62,7 @@ def close_at_hand(template: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
             server.server_close()
             connection.close()
             if target != sides.REFERENCE:
-                app.extensions["mapai.combiner"].close()
+                close(app)
                 with app.app_context():
                     db.engine.dispose()
 

@@ -23,7 +23,7 @@ from app.clients.sms.server import Options as SmsOptions
 from app.clock import Clock
 from app.config import Settings
 from app.db import db, psycopg_conninfo
-from app.factory import create_app
+from app.factory import close, create_app
 from app.partners import Partners
 from registry.accounts import Account
 from registry.dealers import Dealer
@@ -127,7 +127,7 @@ class Scene:
     def close(self) -> None:
         """Let go of every connection the applications hold."""
         for app in self.apps:
-            app.extensions["mapai.combiner"].close()
+            close(app)
             with app.app_context():
                 db.session.remove()
                 db.engine.dispose()

@@ -276,10 +276,7 @@ def test_only_so_many_are_kept_and_the_one_asked_for_least_lately_goes_first(
 
 def test_while_the_statement_cannot_be_asked_the_ordinary_route_answers(owning: tuple[Browser, str]) -> None:
     browser, reference = owning
-    engine = browser.app.extensions["mapai.own_places"]._engine
-    pooled = engine.raw_connection()
-    pid = pooled.driver_connection.info.backend_pid
-    pooled.close()
+    pid = browser.app.extensions["mapai.own_places"]._stamps._connection.info.backend_pid
     with browser.app.app_context():
         db.session.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
         db.session.rollback()
