@@ -22,12 +22,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import wraps
 from io import SEEK_END
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 from flask import Response, g, make_response, request
 from marshmallow import ValidationError
-from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy import Table, bindparam, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -47,6 +47,19 @@ REPLAYED = "Idempotency-Replayed"
 KEY = re.compile(r"[\x21-\x7e]{8,80}")
 LEASE = timedelta(seconds=15)
 _returns = KeyReturns()
+
+# Every write of the API runs these: made once, because putting a statement together takes longer than running it.
+_ANSWERS = cast("Table", FirstAnswer.__table__)
+_MINE = (_ANSWERS.c.actor == bindparam("of_actor"), _ANSWERS.c.key == bindparam("of_key"))
+_HELD = (*_MINE, _ANSWERS.c.status == 0, _ANSWERS.c.created_at == bindparam("held_since"))
+_RESERVE = insert(_ANSWERS).on_conflict_do_nothing().returning(_ANSWERS.c.created_at)
+_KEEP = (
+    update(_ANSWERS)
+    .where(*_HELD)
+    .values(status=bindparam("first_status"), body=bindparam("first_body"))
+    .returning(_ANSWERS.c.key)
+)
+_GIVE_BACK = delete(_ANSWERS).where(*_HELD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +85,7 @@ def reserve(*, session: Session, actor: str, key: str, request_sha256: bytes) ->
     Raises KeyReused where the key stands for another request, StillRunning where its first request is not answered.
     """
     values = {"actor": actor, "key": key, "request_sha256": request_sha256, "status": 0}
-    fresh = insert(FirstAnswer).values(**values).on_conflict_do_nothing().returning(FirstAnswer.created_at)
-    if (reserved_at := session.execute(fresh).scalar()) is not None:
+    if (reserved_at := session.execute(_RESERVE, values).scalar()) is not None:
         return _committed(session, Reservation(actor=actor, key=key, reserved_at=reserved_at))
     mine = (FirstAnswer.actor == actor, FirstAnswer.key == key)
     columns = (FirstAnswer.request_sha256, FirstAnswer.status, FirstAnswer.body, FirstAnswer.created_at)
@@ -102,8 +114,8 @@ def keep(*, session: Session, reservation: Reservation, status: int, body: bytes
 
     Raises StillRunning where another request has taken the key over meanwhile: nothing is to be committed then.
     """
-    kept = update(FirstAnswer).where(*_held(reservation)).values(status=status, body=body).returning(FirstAnswer.key)
-    if session.execute(kept).scalar() is None:
+    kept = {**_held(reservation), "first_status": status, "first_body": body}
+    if session.execute(_KEEP, kept).scalar() is None:
         raise StillRunning
 
 
@@ -129,7 +141,7 @@ def _committed(session: Session, reservation: Reservation) -> Reservation:
 
 
 def _give_back(session: Session, reservation: Reservation) -> None:
-    session.execute(delete(FirstAnswer).where(*_held(reservation)))
+    session.execute(_GIVE_BACK, _held(reservation))
     session.commit()
 
 
@@ -143,13 +155,8 @@ def _give_back_later(session: Session, reservation: Reservation) -> None:
     _returns.later(give_back)
 
 
-def _held(reservation: Reservation) -> tuple[ColumnElement[bool], ...]:
-    return (
-        FirstAnswer.actor == reservation.actor,
-        FirstAnswer.key == reservation.key,
-        FirstAnswer.status == 0,
-        FirstAnswer.created_at == reservation.reserved_at,
-    )
+def _held(reservation: Reservation) -> dict[str, Any]:
+    return {"of_actor": reservation.actor, "of_key": reservation.key, "held_since": reservation.reserved_at}
 
 
 def idempotent(view: Callable[..., Any]) -> Callable[..., Any]:

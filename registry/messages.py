@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from typing import cast
 
 from sqlalchemy import (
     BigInteger,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     Index,
     Integer,
     String,
+    Table,
     func,
     select,
     text,
@@ -95,6 +97,10 @@ class Message(Base):
     sent_at: Mapped[datetime | None] = mapped_column(Instant)
 
 
+# Most steps owe one: made once, because putting a statement together takes longer than running it.
+_OWED = insert(cast("Table", Message.__table__)).on_conflict_do_nothing(index_elements=["dedupe_key"])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
     """One notice owed to one person, of a kind (KINDS)."""
@@ -120,8 +126,8 @@ def owe_message(*, session: Session, person_id: int, dedupe_key: str, body: str,
 def owe_messages(*, session: Session, notices: Sequence[Notice]) -> None:
     """Put the notices into the outbox, without those whose key is owed already."""
     if notices:
-        row = insert(Message).on_conflict_do_nothing(index_elements=[Message.dedupe_key])
-        session.execute(row, [asdict(notice) for notice in notices])
+        session.flush()  # whom and what they are about may still be waiting to be written
+        session.execute(_OWED, [asdict(notice) for notice in notices])
 
 
 def owe_dealer(*, session: Session, dealer_id: int, dedupe_key: str, body: str) -> None:

@@ -14,7 +14,9 @@ from sqlalchemy import (
     Index,
     LargeBinary,
     String,
+    bindparam,
     func,
+    or_,
     select,
     text,
 )
@@ -188,9 +190,19 @@ def count_trade_ins(*, session: Session, reach: Reach) -> dict[str, int]:
     return {row[0]: row[1] for row in rows}
 
 
+# Every step runs these: made once, because putting a statement together takes longer than running it.
+_KINDS = select(TradeInPhoto.kind).where(TradeInPhoto.trade_in_id == bindparam("trade_in_id"))
+_NAMED = select(TradeIn).where(
+    TradeIn.reference == bindparam("reference"),
+    or_(bindparam("dealer_id", type_=BigInteger).is_(None), TradeIn.dealer_id == bindparam("dealer_id")),
+    or_(bindparam("owner_id", type_=BigInteger).is_(None), TradeIn.owner_id == bindparam("owner_id")),
+)
+_NAMED_LOCKED = _NAMED.with_for_update().execution_options(populate_existing=True)
+
+
 def photo_kinds(*, session: Session, trade_in_id: int) -> tuple[str, ...]:
     """Return which kinds of photo the trade-in has, in the order of PHOTO_KINDS."""
-    kinds = set(session.scalars(select(TradeInPhoto.kind).where(TradeInPhoto.trade_in_id == trade_in_id)))
+    kinds = set(session.scalars(_KINDS, {"trade_in_id": trade_in_id}))
     return tuple(kind for kind in PHOTO_KINDS if kind in kinds)
 
 
@@ -204,10 +216,8 @@ def _within(reach: Reach) -> list[Any]:
 
 
 def _one(session: Session, reference: str, reach: Reach, *, lock: bool) -> TradeIn:
-    query = select(TradeIn).where(TradeIn.reference == reference, *_within(reach))
-    if lock:
-        query = query.with_for_update().execution_options(populate_existing=True)
-    trade_in = session.scalar(query)
+    given = {"reference": reference, "dealer_id": reach.dealer_id, "owner_id": reach.owner_id}
+    trade_in = session.scalar(_NAMED_LOCKED if lock else _NAMED, given)
     if trade_in is None:
         raise TradeInNotFound
     return trade_in
