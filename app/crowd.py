@@ -8,7 +8,6 @@ once.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import threading
 import time
@@ -16,7 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from app.packing import takes_packed
+from app.packing import tag_of, takes_packed
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -144,7 +143,7 @@ class Crowd:
         status, headers = told[0], [header for header in told[1] if header[0] not in ("ETag", "Date")]
         etag = None
         if status.startswith("200"):
-            etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+            etag = f'"{tag_of(body)}"'
             headers.append(("ETag", etag))
         for_all = (etag is not None or BUSY in environ) and all(name != "Set-Cookie" for name, _ in headers)
         return Kept(begun_s + (kept_s if for_all else 0), status, headers, body, etag)

@@ -73,7 +73,8 @@ def create_app(
 
 
 def close(app: Flask) -> None:
-    """Let go of what the application holds beside the framework: threads, and their connections."""
+    """Let go of what the application holds beside the framework: threads and their connections. A server that ends
+    takes them along; this is for whoever makes several applications in one process, as tests do."""
     app.extensions["mapai.combiner"].close()
     app.extensions["mapai.own_places"].close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import re
 from functools import lru_cache
 
@@ -23,6 +24,11 @@ def takes_packed(accepted: str) -> bool:
 def _packed(body: bytes) -> bytes:
     """A crowd reads the same few bodies: each is packed once."""
     return gzip.compress(body, LEVEL, mtime=0)
+
+
+def tag_of(body: bytes) -> str:
+    """Return what a page's ETag says of its content."""
+    return hashlib.sha256(body).hexdigest()[:32]
 
 
 def _taken(request: Request) -> bool:

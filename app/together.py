@@ -1,4 +1,4 @@
-"""Many callers answered together: what one statement does for fifty costs little more than what it does for one."""
+"""Many callers answered together: work done for fifty at once costs little more than for one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _Slot(Generic[Question, Answer]):
 
     def __init__(self, question: Question) -> None:
         self.question = question
-        self.outcome: Answer | Exception = NotAnswered()
+        self.outcome: Answer | Exception
         self.answered = threading.Lock()
         self.answered.acquire()
 
@@ -34,8 +34,8 @@ class _Slot(Generic[Question, Answer]):
         self.outcome = outcome
         self.answered.release()
 
-    def wait(self) -> Answer:
-        if not self.answered.acquire(timeout=ANSWER_WITHIN_S):
+    def wait(self, *, within_s: float) -> Answer:
+        if not self.answered.acquire(timeout=within_s):
             raise NotAnswered
         if isinstance(self.outcome, Exception):
             raise self.outcome
@@ -56,10 +56,12 @@ class Together(Generic[Question, Answer]):
         *,
         name: str,
         capacity: int = 1024,
+        answer_within_s: float = ANSWER_WITHIN_S,
     ) -> None:
         self._work = work
         self._name = name
         self._capacity = capacity
+        self._answer_within_s = answer_within_s
         self._arrived = threading.Condition()
         self._waiting: list[_Slot[Question, Answer]] = []
         self._thread: threading.Thread | None = None
@@ -76,7 +78,7 @@ class Together(Generic[Question, Answer]):
                 self._thread.start()
             self._waiting.append(slot)
             self._arrived.notify()
-        return slot.wait()
+        return slot.wait(within_s=self._answer_within_s)
 
     def close(self) -> None:
         """Take no more questions, and answer those that were taken."""
@@ -84,7 +86,7 @@ class Together(Generic[Question, Answer]):
             self._closed = True
             self._arrived.notify()
         if self._thread is not None:
-            self._thread.join(timeout=ANSWER_WITHIN_S)
+            self._thread.join(timeout=self._answer_within_s)
 
     def _run(self) -> None:
         while True:
@@ -100,12 +102,15 @@ class Together(Generic[Question, Answer]):
 
         def take() -> list[Question]:
             with self._arrived:
-                slots[:], self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
-            return [slot.question for slot in slots]
+                taken, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
+            slots.extend(taken)
+            return [slot.question for slot in taken]
 
         answers: Sequence[Answer | Exception]
         try:
             answers = self._work(take)
+            if not slots or len(answers) != len(slots):
+                raise ValueError(f"{len(answers)} answers to {len(slots)} questions")
         except Exception as error:  # the thread must outlive every failure: its callers wait for an answer
             if not slots:
                 take()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -194,8 +194,11 @@ def count_trade_ins(*, session: Session, reach: Reach) -> dict[str, int]:
 _KINDS = select(TradeInPhoto.kind).where(TradeInPhoto.trade_in_id == bindparam("trade_in_id"))
 _NAMED = select(TradeIn).where(
     TradeIn.reference == bindparam("reference"),
-    or_(bindparam("dealer_id", type_=BigInteger).is_(None), TradeIn.dealer_id == bindparam("dealer_id")),
-    or_(bindparam("owner_id", type_=BigInteger).is_(None), TradeIn.owner_id == bindparam("owner_id")),
+    # Each of Reach's fields names the column it holds to.
+    *(
+        or_(bindparam(each.name, type_=BigInteger).is_(None), getattr(TradeIn, each.name) == bindparam(each.name))
+        for each in fields(Reach)
+    ),
 )
 _NAMED_LOCKED = _NAMED.with_for_update().execution_options(populate_existing=True)
 
@@ -207,17 +210,11 @@ def photo_kinds(*, session: Session, trade_in_id: int) -> tuple[str, ...]:
 
 
 def _within(reach: Reach) -> list[Any]:
-    conditions = []
-    if reach.dealer_id is not None:
-        conditions.append(TradeIn.dealer_id == reach.dealer_id)
-    if reach.owner_id is not None:
-        conditions.append(TradeIn.owner_id == reach.owner_id)
-    return conditions
+    return [getattr(TradeIn, name) == value for name, value in asdict(reach).items() if value is not None]
 
 
 def _one(session: Session, reference: str, reach: Reach, *, lock: bool) -> TradeIn:
-    given = {"reference": reference, "dealer_id": reach.dealer_id, "owner_id": reach.owner_id}
-    trade_in = session.scalar(_NAMED_LOCKED if lock else _NAMED, given)
+    trade_in = session.scalar(_NAMED_LOCKED if lock else _NAMED, {"reference": reference, **asdict(reach)})
     if trade_in is None:
         raise TradeInNotFound
     return trade_in

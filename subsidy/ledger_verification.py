@@ -108,12 +108,16 @@ def verify(*, connection: Connection[Any], is_signed: Callable[[Head], bool] | N
     try:
         with _same_view(connection) as second, ThreadPoolExecutor(max_workers=1) as beside:
             books = beside.submit(lambda: [*verify_money(connection=second), *verify_trade_ins(connection=second)])
-            with named_rows(connection) as cursor:
-                programmes = cursor.execute("SELECT * FROM programme ORDER BY id").fetchall()
-            for programme in programmes:
-                yield from verify_programme(connection=connection, programme=programme)
-                yield from verify_log(connection=connection, programme=programme, is_signed=is_signed)
-            yield from books.result()
+            try:
+                with named_rows(connection) as cursor:
+                    programmes = cursor.execute("SELECT * FROM programme ORDER BY id").fetchall()
+                for programme in programmes:
+                    yield from verify_programme(connection=connection, programme=programme)
+                    yield from verify_log(connection=connection, programme=programme, is_signed=is_signed)
+                yield from books.result()
+            except BaseException:
+                second.cancel()  # nobody waits for the books any more
+                raise
         yield from verify_seals(connection=connection)
     finally:
         connection.rollback()

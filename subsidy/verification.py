@@ -90,6 +90,9 @@ def _replay_events(connection: Connection[Any], programme_id: int, replay: Repla
             raise OutOfOrder(f"event {expected_no} is missing")
         expected_no += 1
         event = read_event(row)
+        if event.kind is EventKind.CLAIM and (row.due_at, row.stage_no, row.detail) != (None, None, None):
+            added = (row.due_at, row.stage_no, row.detail)
+            yield Difference(subject=f"claim {row.position}", what="due, stage, detail", stored=added, replayed=None)
         effects = allocate(replay.state, [event])
         _note(replay, event, row, effects)
         decided, posted = decisions.send(event.event_no), postings.send(event.event_no)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from flask import make_response, render_template, request
 from sqlalchemy import func, select
 from werkzeug.wrappers import Response
@@ -13,6 +11,7 @@ from app.auth import COOKIE
 from app.context import business_now, settings
 from app.db import db
 from app.live import live
+from app.packing import tag_of
 from app.web.blueprint import web
 from app.web.checking import check_bike
 from app.web.forms import Form
@@ -36,7 +35,7 @@ def live_now() -> LiveState | None:
 def tagged(body: str) -> Response:
     """Return the page with an ETag of its content; 304 where the reader has it already."""
     answer = make_response(body)
-    answer.set_etag(hashlib.sha256(body.encode()).hexdigest()[:32])
+    answer.set_etag(tag_of(body.encode()))
     # What is shown to somebody signed in stays on no shared computer.
     answer.headers["Cache-Control"] = "private, no-store" if COOKIE in request.cookies else "private, no-cache"
     answer.headers["Vary"] = "Cookie"

@@ -8,10 +8,10 @@ on to the ordinary route (app/web/owner.py), whose answer is kept on its way out
 
 from __future__ import annotations
 
-import hashlib
 import re
 import struct
 import threading
+import time
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
@@ -25,18 +25,21 @@ from werkzeug.http import http_date, is_resource_modified
 from app.auth import COOKIE
 from app.clock import Clock, real
 from app.crowd import LOOK
-from app.packing import LEVEL, takes_packed
+from app.packing import LEVEL, tag_of, takes_packed
 from app.web.blueprint import LOOK_COOKIE
 from app.web.own_place_stamp import Stamped, Stamps
 from app.web.wording import clock_time, iso, local, moment_exact
 
+# Account, reference, look, and whether it is packed.
+Form = tuple[int, str, str, bool]
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 PATH = re.compile(r"/my/([0-9A-Za-z-]{1,16})/live")
 # As app/auth.py makes them. Anything else, like a cookie given twice, is left to the framework to read.
 TOKEN = re.compile(r"[0-9A-Za-z_-]{43}")
-# Some kilobytes each.
+# Some kilobytes each, of personal data: what nobody has asked for in a while is let go.
 MOST_KEPT = 4096
+KEPT_FOR_S = 600.0
 # Where the page names the instant it speaks of, until that is filled in: one that nothing else on it can name.
 UNSAID = datetime(9999, 12, 30, 4, tzinfo=UTC)
 AROUND = "mapai.around_the_clock"
@@ -49,6 +52,8 @@ GZIP_HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 @dataclass(frozen=True, slots=True)
 class Kept:
     """What was shown of one own place on one day, in the three parts around the clock, which it tells twice.
+
+    Beside that clock nothing on the page may depend on the time of day.
 
     ``packed`` holds the first and the last part as gzip's stream does, where the reader takes the page packed.
     """
@@ -93,7 +98,8 @@ class OwnPlaceAgain:
         self._stamps = stamps
         self._clock = clock
         self.most = most
-        self._kept: OrderedDict[tuple[int, str, str, bool], Kept] = OrderedDict()
+        # Least lately asked for first, each with the monotonic instant at which it was asked for last.
+        self._kept: OrderedDict[Form, tuple[float, Kept]] = OrderedDict()
         self._keeping = threading.Lock()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -107,10 +113,7 @@ class OwnPlaceAgain:
         if found is None:
             return self._inner(environ, start_response)
         form = (found.account_id, asked.reference, asked.look, asked.packed)
-        with self._keeping:
-            kept = self._kept.get(form)
-            if kept is not None:
-                self._kept.move_to_end(form)
+        kept = self._find(form)
         if kept is not None and (kept.stamp, kept.day) == (found.stamp, local(as_of).date()):
             return _tell(kept, as_of, environ, start_response)
         return self._make(form, found, environ, start_response)
@@ -121,7 +124,7 @@ class OwnPlaceAgain:
 
     def _make(
         self,
-        form: tuple[int, str, str, bool],
+        form: Form,
         found: Stamped,
         environ: dict[str, Any],
         start_response: Callable[..., Any],
@@ -141,11 +144,19 @@ class OwnPlaceAgain:
             self._keep(form, replace(around, stamp=found.stamp, headers=headers, packed=packed))
         return answer
 
-    def _keep(self, form: tuple[int, str, str, bool], kept: Kept) -> None:
+    def _find(self, form: Form) -> Kept | None:
         with self._keeping:
-            self._kept[form] = kept
+            _, kept = self._kept.pop(form, (0.0, None))
+            if kept is not None:
+                self._kept[form] = time.monotonic(), kept
+            return kept
+
+    def _keep(self, form: Form, kept: Kept) -> None:
+        now_s = time.monotonic()
+        with self._keeping:
+            self._kept[form] = now_s, kept
             self._kept.move_to_end(form)
-            while len(self._kept) > self.most:
+            while len(self._kept) > self.most or next(iter(self._kept.values()))[0] < now_s - KEPT_FOR_S:
                 self._kept.popitem(last=False)
 
 
@@ -176,7 +187,7 @@ def _tell(kept: Kept, as_of: datetime, environ: dict[str, Any], start_response: 
     """Show again what is kept, with the headers the ordinary route gives (app/web/front.py, app/packing.py)."""
     clock = clock_time(as_of).encode()
     body = clock.join(kept.parts)
-    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    tag = f'"{tag_of(body)}"'
     dated = ("Date", http_date(real()))
     if "HTTP_IF_NONE_MATCH" in environ and not is_resource_modified(environ, etag=tag):
         left = [header for header in kept.headers if header[0] not in OF_BODIES]

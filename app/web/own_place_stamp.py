@@ -25,15 +25,17 @@ from subsidy.completion_sql import PLAN_LOOK_UPS
 STAMP = """
 SELECT asked.number, a.id, ROW(
     t.id, t.xmin, f.xmin, d.xmin, o.xmin, b.xmin, s.xmin, p.id, p.xmin, c.position, c.xmin, y.id, y.xmin, w.id, w.xmin,
-    r.id, r.xmin, g.id, g.xmin,
+    g.id, g.xmin,
     ARRAY(SELECT ROW(x.id, x.xmin) FROM trade_in_photo x WHERE x.trade_in_id = t.id ORDER BY x.id + 0),
     ARRAY(SELECT ROW(x.id, x.xmin) FROM payout_attempt x WHERE x.payout_id = y.id ORDER BY x.id + 0),
     ARRAY(SELECT ROW(x.id, x.xmin) FROM marked_fault x
           WHERE x.trade_in_id = t.id AND x.mended_at IS NULL ORDER BY x.id + 0),
+    ARRAY(SELECT ROW(x.id, x.xmin) FROM return_case x WHERE x.trade_in_id = t.id ORDER BY x.id + 0),
     ARRAY(SELECT ROW(x.id, x.xmin) FROM appeal x
           WHERE x.programme_id = c.programme_id AND x.position = c.position ORDER BY x.id + 0),
     (SELECT max(x.event_no) FROM decision x WHERE x.programme_id = c.programme_id AND x.position = c.position),
-    ARRAY(SELECT ROW(x.id, x.xmin) FROM message x WHERE x.person_id = t.owner_id ORDER BY x.id + 0 DESC LIMIT 2)
+    ARRAY(SELECT ROW(x.id, x.xmin) FROM message x
+          WHERE x.person_id = t.owner_id ORDER BY x.id + 0 DESC LIMIT %(messages)s)
 )::text
 FROM unnest(%(tokens)s::bytea[], %(references)s::text[]) WITH ORDINALITY AS asked(token_sha256, reference, number)
 JOIN sign_in i ON i.token_sha256 = asked.token_sha256 AND i.expires_at > %(at)s
@@ -48,13 +50,17 @@ LEFT JOIN plate p ON p.bike_id = t.bike_id
 LEFT JOIN claim c ON c.trade_in_id = t.id
 LEFT JOIN payout y ON y.trade_in_id = t.id
 LEFT JOIN wallet w ON w.trade_in_id = t.id AND w.superseded_at IS NULL
-LEFT JOIN return_case r ON r.trade_in_id = t.id AND r.state <> 'refused'
 LEFT JOIN programme g ON g.id = CASE
     WHEN t.state NOT IN ('completed', 'withdrawn') THEN (SELECT max(id) FROM programme)
     WHEN c.state = 'waiting' THEN c.programme_id END
 """
 # A plan is made once a connection. Tables that were all but empty then may be long by and by, so it is made anew.
 PLANNED_FOR_S = 60.0
+# So many of the newest are shown on the page itself.
+MESSAGES_ON_THE_WAY = 2
+# Whoever is not answered soon goes on to the ordinary route.
+ANSWER_WITHIN_S = 3.0
+GIVE_UP_SOON = "SET statement_timeout = '2s'"
 
 
 class Stamped(NamedTuple):
@@ -71,7 +77,9 @@ class Stamps:
         self._conninfo = conninfo
         self._connection: psycopg.Connection | None = None
         self._connected_s = 0.0
-        self._together: Together[tuple[bytes, str], Stamped | None] = Together(self._read, name="own-places")
+        self._together: Together[tuple[bytes, str], Stamped | None] = Together(
+            self._read, name="own-places", answer_within_s=ANSWER_WITHIN_S
+        )
 
     def read(self, *, token: str, reference: str) -> Stamped | None:
         """Return the stamp of a trade-in that belongs to whom this token speaks for at this real instant.
@@ -93,8 +101,8 @@ class Stamps:
         try:
             connection = self._connected()
             asked = take()
-            tokens, references = zip(*asked, strict=True)
-            given = {"tokens": list(tokens), "references": list(references), "at": real()}
+            tokens, references = map(list, zip(*asked, strict=True))
+            given = {"tokens": tokens, "references": references, "at": real(), "messages": MESSAGES_ON_THE_WAY}
             stamped = {number: Stamped(*rest) for number, *rest in connection.execute(STAMP, given, prepare=True)}
         except psycopg.Error:
             self._disconnect()
@@ -107,6 +115,7 @@ class Stamps:
         if self._connection is None:
             self._connection = psycopg.connect(self._conninfo, autocommit=True)
             self._connection.execute(PLAN_LOOK_UPS)
+            self._connection.execute(GIVE_UP_SOON)
             self._connected_s = time.monotonic()
         return self._connection
 

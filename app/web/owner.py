@@ -17,6 +17,7 @@ from app.web import owner_forms  # noqa: F401  (it fills MAKERS)
 from app.web.blueprint import web
 from app.web.front import tagged
 from app.web.own_place_again import UNSAID, say_when
+from app.web.own_place_stamp import MESSAGES_ON_THE_WAY
 from app.web.owner_questions import MAKERS, way_into
 from app.web.owner_record import find_own, is_over, may_choose_wallet, own_trade_ins, read_own_trade_in
 from app.web.owner_words import FILED_BIKE_WORDS, MESSAGE_WORDS
@@ -28,7 +29,6 @@ from registry.messages import Message
 from registry.owner_drafts import half_filled
 
 MESSAGES_SHOWN = 100
-MESSAGES_ON_THE_WAY = 2
 
 
 @web.get("/my", endpoint="my")

@@ -100,6 +100,14 @@ FORGERIES = {
         ),
         "event",
     ),
+    "a claim that is said to have been due": (
+        "UPDATE queue_event SET due_at = recorded_at WHERE position = 4 AND kind = 'claim'",
+        "claim 4",
+    ),
+    "rules slipped into a claim's event": (
+        "UPDATE queue_event SET detail = '{\"rules\": 1}' WHERE position = 4 AND kind = 'claim'",
+        "claim 4",
+    ),
     "a claim deleted": ("DELETE FROM claim WHERE position = 7", "claim 7"),
     "a claim deleted with its event": (
         (

@@ -12,7 +12,6 @@ from flask import Flask, template_rendered
 from sqlalchemy.orm import sessionmaker
 from werkzeug.test import TestResponse
 
-from app.web.own_place_again import MOST_KEPT
 from subsidy.dispatch import pay_next
 from tests.subsidy.claim_scene import stopped_at
 from tests.subsidy.payout_rows import release
@@ -26,9 +25,12 @@ CLOCK = re.compile(r'(<p class="hint">.*?<time datetime=").*?(</time>)', re.S)
 @contextmanager
 def nothing_kept(app: Flask) -> Iterator[None]:
     """Every answer is made by the framework."""
-    app.extensions["mapai.own_places"].most = 0
-    yield
-    app.extensions["mapai.own_places"].most = MOST_KEPT
+    places = app.extensions["mapai.own_places"]
+    most, places.most = places.most, 0
+    try:
+        yield
+    finally:
+        places.most = most
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,9 +14,10 @@ from flask import Flask
 from sqlalchemy import delete, event, text, update
 from werkzeug.test import TestResponse
 
-from app.auth import COOKIE
+from app.auth import COOKIE, digest_of
 from app.clock import real
 from app.db import db
+from app.web import own_place_again
 from app.web.own_place_stamp import STAMP
 from registry.accounts import Account, SignIn
 from registry.trade_ins import TradeIn
@@ -253,6 +255,43 @@ def test_what_an_open_page_would_not_say_is_left_to_the_framework(owning: tuple[
         assert "<time" not in asked.text or timeless(asked.text) == timeless(ordinary.text)
     head = browser.client.head(f"/my/{reference}/live")
     assert (head.status_code, head.data) == (200, b"")
+
+
+def test_of_many_who_are_read_for_at_once_each_gets_his_own(owning: tuple[Browser, str], running: Scene) -> None:
+    browser, reference = owning
+    point = Browser(browser.app)
+    point.sign_in("point")
+    other = Browser(browser.app)
+    theirs = point.complete(running, running.owner("other"))
+    other.sign_in("other")
+    ask(other, theirs)
+    mine, their = (each.client.get_cookie(COOKIE).value for each in (browser, other))
+    stamps = browser.app.extensions["mapai.own_places"]._stamps
+    asked = [
+        (mine, reference),
+        (their, reference),
+        ("unknown", reference),
+        (their, theirs),
+        (mine, theirs),
+        (mine, reference),
+    ]
+    alone = [stamps.read(token=token, reference=number) for token, number in asked]
+    assert [each is None for each in alone] == [False, True, True, False, True, False]
+    assert alone[0] == alone[5] != alone[3]
+    assert stamps._read(lambda: [(digest_of(token), number) for token, number in asked]) == alone
+    with ThreadPoolExecutor(len(asked)) as threads:
+        together = list(threads.map(lambda each: stamps.read(token=each[0], reference=each[1]), asked * 10))
+    assert together == alone * 10
+
+
+def test_what_nobody_asks_for_is_let_go(owning: tuple[Browser, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    browser, reference = owning
+    places = browser.app.extensions["mapai.own_places"]
+    assert len(places._kept) == 1
+    browser.client.set_cookie("mapai_look", ENGLISH)
+    monkeypatch.setattr(own_place_again, "KEPT_FOR_S", 0.0)
+    ask(browser, reference)
+    assert [form[2] for form in places._kept] == [ENGLISH]
 
 
 def test_only_so_many_are_kept_and_the_one_asked_for_least_lately_goes_first(
