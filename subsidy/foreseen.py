@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from registry.filings import FiledBike
 from registry.outlook import NoSubsidy
 from registry.trade_ins import OVER, TradeIn
-from subsidy.claims import Claim
 from subsidy.eligibility import (
     WORDING,
     Facts,
@@ -24,6 +23,7 @@ from subsidy.eligibility import (
     not_transferred_since,
 )
 from subsidy.programme import Programme
+from subsidy.queue_rows import COUNTS
 from subsidy.rules import Rules
 from subsidy.state import Phase, State
 
@@ -121,13 +121,8 @@ def _facts(bike: FiledBike, trade_in: TradeIn) -> Facts:
 
 def _claims_that_count(session: Session, programme_id: int, owner_id: int) -> int:
     """How many of the owner's claims count towards the limit of law 11, as a completion counts them."""
-    waits = and_(Claim.state == "waiting", Claim.reason.in_(("no_place", "paused")))
-    query = select(func.count()).where(
-        Claim.programme_id == programme_id,
-        Claim.person_id == owner_id,
-        or_(Claim.state.in_(("awarded", "held")), waits),
-    )
-    return session.scalar(query) or 0
+    given = {"programme_id": programme_id, "persons": [owner_id]}
+    return sum(counted for _, counted in session.connection().exec_driver_sql(COUNTS, given))
 
 
 def _open_question(state: State) -> Foreseen | None:
