@@ -22,7 +22,7 @@ It foresees no change of the rules, no campaign, no returns and no fault of a pa
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import accumulate
@@ -148,25 +148,34 @@ def forecast(
     return tuple(_told(stage, sorted(hours), arrivals.now) for stage, hours in zip(stages, found, strict=True))
 
 
-def expected_arrivals(*, arrivals: Arrivals, stages: Sequence[StageOutlook], until: datetime) -> list[datetime]:
-    """Return the instants of the arrivals to be expected until then: the likely rate, evenly within each block."""
-    if not stages:
-        return []
-    pattern = Pattern(arrivals)
-    rate = learn_rate(arrivals=arrivals, pattern=pattern)
-    blocks = make_blocks(pattern=pattern, now=arrivals.now, stages=stages, until=until)
-    level, trend, day, total, instants = rate.level, rate.trend, 0, 0.0, []
-    for block in blocks:
-        while day < block.first // 24:
-            day, level, trend = day + 1, level + trend, trend * TREND_KEEPS
-        level = min(max(level, rate.level - FARTHEST), rate.level + FARTHEST)
-        mean = math.exp(level) * block.weight
+def expected_arrivals(*, arrivals: Arrivals, stages: Sequence[StageOutlook], until: datetime) -> Iterator[datetime]:
+    """Yield the instants of the arrivals to be expected until then: the likely rate, evenly within each block."""
+    total = 0.0
+    for block, mean in _likely(arrivals, stages, until):
         first, total = int(total), total + mean
         for number in range(first, int(total)):
             instant = arrivals.now + HOUR * block.hours_to((number + 1 - (total - mean)) / mean)
             if instant < until:
-                instants.append(instant)
-    return instants
+                yield instant
+
+
+def expected_number(*, arrivals: Arrivals, stages: Sequence[StageOutlook], hours: int) -> int:
+    """Return how many arrivals are to be expected in the next ``hours``: however many, none of them is looked at."""
+    return int(sum(mean for _block, mean in _likely(arrivals, stages, arrivals.now + HOUR * hours)))
+
+
+def _likely(arrivals: Arrivals, stages: Sequence[StageOutlook], until: datetime) -> Iterator[tuple[Block, float]]:
+    """Yield each block until then with the likely number of arrivals in it."""
+    if not stages:
+        return
+    pattern = Pattern(arrivals)
+    rate = learn_rate(arrivals=arrivals, pattern=pattern)
+    level, trend, day = rate.level, rate.trend, 0
+    for block in make_blocks(pattern=pattern, now=arrivals.now, stages=stages, until=until):
+        while day < block.first // 24:
+            day, level, trend = day + 1, level + trend, trend * TREND_KEEPS
+        level = min(max(level, rate.level - FARTHEST), rate.level + FARTHEST)
+        yield block, math.exp(level) * block.weight
 
 
 def make_blocks(

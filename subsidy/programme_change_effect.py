@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import (
@@ -247,4 +248,4 @@ def _newcomers(*, session: Session, programme: Programme, rules: Rules, now: dat
     if not outlooks or not sum(arrivals.by_hour):
         return []
     until = max(rules.stages[-1].closes_at, outlooks[-1].closes_at)
-    return expected_arrivals(arrivals=arrivals, stages=outlooks, until=until)[:MOST_NEWCOMERS]
+    return list(islice(expected_arrivals(arrivals=arrivals, stages=outlooks, until=until), MOST_NEWCOMERS))

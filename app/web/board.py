@@ -29,6 +29,7 @@ from app.web.board_figures import (
     figures,
     open_cases,
     sub_districts,
+    tallies,
 )
 from app.web.board_filter import STATES, ClaimFilter
 from app.web.front import tagged
@@ -56,7 +57,7 @@ class Seen:
 @requires(*STAFF)
 def board() -> str:
     """The board."""
-    seen = remembered(SNAPSHOT, read_board)
+    seen = _seen()
     if seen is None:
         return render_template("board.html", live=None)
     return render_template("board.html", **_in_words(seen), **show_charts())
@@ -80,13 +81,18 @@ def board_tables() -> Response:
 @requires(*STAFF)
 def board_charts() -> Response:
     """The charts alone, for the page that is already open."""
-    seen = remembered(SNAPSHOT, read_board)
+    seen = _seen()
     return tagged("" if seen is None else render_template("board_charts.html", **show_charts()))
 
 
 def _part(template: str) -> Response:
-    seen = remembered(SNAPSHOT, read_board)
+    seen = _seen()
     return tagged("" if seen is None else render_template(template, **_in_words(seen)))
+
+
+def _seen() -> Seen | None:
+    """Return what is shown, all of it as of one instant. It is counted over every claim: dear where they are many."""
+    return remembered(SNAPSHOT, read_board, dear=True)
 
 
 def steady() -> None:
@@ -104,11 +110,12 @@ def read_board() -> Seen | None:
         programme = current_programme(session=session)
     except ProgrammeNotFound:
         return None
+    counted = tallies(session=session, programme_id=programme.id, now=now)
     return Seen(
         live=live_state(session=session, programme=programme, now=now),
-        figures=figures(session=session, programme_id=programme.id, now=now),
+        figures=figures(session=session, programme_id=programme.id, counted=counted),
         recent=claims_page(session=session, programme_id=programme.id, chosen=ClaimFilter(), before=None, limit=RECENT),
-        districts=sub_districts(session=session, programme_id=programme.id, now=now),
+        districts=sub_districts(session=session, counted=counted),
         cases=[(case.kind, case.subject, clock.business(case.opened_at)) for case in open_cases(session=session)],
     )
 

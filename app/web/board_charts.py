@@ -103,9 +103,11 @@ class HourChart:
 
 
 def show_charts() -> dict[str, Any]:
-    """Return everything the charts' part of the board shows, at most a minute old; raises ProgrammeNotFound."""
+    """Return everything the charts' part of the board shows, usually at most a minute old; raises ProgrammeNotFound."""
     extensions = current_app.extensions
-    kept = extensions.get(SNAPSHOT) or extensions.setdefault(SNAPSHOT, Snapshot(read_sketch, fresh_s=FRESH_S))
+    kept = extensions.get(SNAPSHOT) or extensions.setdefault(
+        SNAPSHOT, Snapshot(read_sketch, fresh_s=FRESH_S, dear=True)
+    )
     sketch: Sketch = kept.get()
     burn, hours = sketch.burn, sketch.hours
     told = next((one.forecast for one in sketch.found.stages if one.number == burn.stage.number), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,6 +10,7 @@ from datetime import datetime
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
+from app.web.board_claims import OF_CLAIM
 from app.web.language import _l
 from app.web.wording import local
 from registry.cases import Case
@@ -51,6 +53,17 @@ CASE_WORDS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """The claims of one sub-district in one state, those of today among them, and what has been paid out on them."""
+
+    sub_district: str
+    state: str
+    done: int
+    today: int
+    paid_fen: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SubDistrict:
     """One row of the table: counts of claims by outcome add up to ``done``."""
 
@@ -78,16 +91,31 @@ class Figures:
     cases: int
 
 
-def figures(*, session: Session, programme_id: int, now: datetime) -> Figures:
-    """Count what the board's tiles show as of ``now``, from one programme's claims and payouts."""
-    outcomes = dict(
-        session.execute(
-            select(Claim.state, func.count()).where(Claim.programme_id == programme_id).group_by(Claim.state)
-        ).all()
+def tallies(*, session: Session, programme_id: int, now: datetime) -> Sequence[Tally]:
+    """Count every claim of the programme as of ``now``, in one pass: however many there are, all else is sums of it."""
+    rows = session.execute(
+        select(
+            Dealer.sub_district.label("sub_district"),
+            Claim.state,
+            func.count().label("done"),
+            func.count(case((Claim.recorded_at >= day_began(now), 1))).label("today"),
+            func.coalesce(func.sum(Payout.amount_fen), 0).label("paid_fen"),
+        )
+        .select_from(Claim)
+        .join(TradeIn, TradeIn.id == Claim.trade_in_id)
+        .join(Dealer, Dealer.id == TradeIn.dealer_id)
+        .outerjoin(Payout, OF_CLAIM & (Payout.state == "settled"))
+        .where(Claim.programme_id == programme_id)
+        .group_by(Dealer.sub_district, Claim.state)
     )
-    today = session.scalar(
-        select(func.count()).where(Claim.programme_id == programme_id, Claim.recorded_at >= day_began(now))
-    )
+    return [Tally(**{**row._mapping, "paid_fen": int(row.paid_fen)}) for row in rows]
+
+
+def figures(*, session: Session, programme_id: int, counted: Sequence[Tally]) -> Figures:
+    """Return what the board's tiles show, from one programme's counted claims and its payouts."""
+    outcomes: Counter[str] = Counter()
+    for tally in counted:
+        outcomes[tally.state] += tally.done
     silent, silent_fen, silent_since = session.execute(
         select(func.count(), func.coalesce(func.sum(PayoutAttempt.amount_fen), 0), func.min(PayoutAttempt.sent_at))
         .join(Payout, Payout.id == PayoutAttempt.payout_id)
@@ -97,15 +125,15 @@ def figures(*, session: Session, programme_id: int, now: datetime) -> Figures:
         state: (number, total)
         for state, number, total in session.execute(
             select(Payout.state, func.count(), func.sum(Payout.amount_fen))
-            .where(Payout.programme_id == programme_id)
+            .where(Payout.programme_id == programme_id, Payout.state.in_(("awaiting_wallet", "owed")))
             .group_by(Payout.state)
         )
     }
     waiting = payouts.get("awaiting_wallet", (0, 0))
     return Figures(
-        done=sum(outcomes.values()),
-        done_today=today or 0,
-        outcomes=outcomes,
+        done=outcomes.total(),
+        done_today=sum(tally.today for tally in counted),
+        outcomes=dict(outcomes),
         silent=silent,
         silent_fen=int(silent_fen),
         silent_since=silent_since,
@@ -121,41 +149,26 @@ def day_began(now: datetime) -> datetime:
     return local(now).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def sub_districts(*, session: Session, programme_id: int, now: datetime) -> list[SubDistrict]:
+def sub_districts(*, session: Session, counted: Sequence[Tally]) -> list[SubDistrict]:
     """Return one row a sub-district, the one with most completions first."""
     points = dict(
         session.execute(
             select(Dealer.sub_district, func.count()).where(Dealer.state == "licensed").group_by(Dealer.sub_district)
         ).all()
     )
-    counted = {
-        row.name: row
-        for row in session.execute(
-            select(
-                Dealer.sub_district.label("name"),
-                func.count().label("done"),
-                func.count(case((Claim.recorded_at >= day_began(now), 1))).label("today"),
-                func.count(case((Claim.state == "held", 1))).label("held"),
-                func.coalesce(func.sum(Payout.amount_fen).filter(Payout.state == "settled"), 0).label("paid_fen"),
-            )
-            .select_from(Claim)
-            .join(TradeIn, TradeIn.id == Claim.trade_in_id)
-            .join(Dealer, Dealer.id == TradeIn.dealer_id)
-            .outerjoin(Payout, (Payout.programme_id == Claim.programme_id) & (Payout.position == Claim.position))
-            .where(Claim.programme_id == programme_id)
-            .group_by(Dealer.sub_district)
-        )
-    }
+    of: dict[str, list[Tally]] = {name: [] for name in points}
+    for tally in counted:
+        of.setdefault(tally.sub_district, []).append(tally)
     rows = [
         SubDistrict(
             name=name,
             points=points.get(name, 0),
-            done=counted[name].done if name in counted else 0,
-            today=counted[name].today if name in counted else 0,
-            held=counted[name].held if name in counted else 0,
-            paid_fen=int(counted[name].paid_fen) if name in counted else 0,
+            done=sum(tally.done for tally in each),
+            today=sum(tally.today for tally in each),
+            held=sum(tally.done for tally in each if tally.state == "held"),
+            paid_fen=sum(tally.paid_fen for tally in each),
         )
-        for name in {*points, *counted}
+        for name, each in of.items()
     ]
     return sorted(rows, key=lambda row: (-row.done, -row.points, row.name))
 

@@ -17,7 +17,16 @@ from app.config import Settings
 from app.db import psycopg_conninfo
 from loadtests.backtest import CLOCK, SHAPES, trials
 from loadtests.ready import one_stage
-from subsidy.forecast import Block, Course, StageForecast, StageOutlook, expected_arrivals, forecast, run_through
+from subsidy.forecast import (
+    Block,
+    Course,
+    StageForecast,
+    StageOutlook,
+    expected_arrivals,
+    expected_number,
+    forecast,
+    run_through,
+)
 from subsidy.forecast_programme import forecast_programme
 from subsidy.forecast_rate import HOUR, SHANGHAI, Arrivals, Pattern, learn_rate
 from subsidy.programme import current_programme
@@ -123,13 +132,16 @@ def test_a_course_passes_through_the_stages(places: Sequence[int], waiting: int,
 
 
 def test_the_likely_arrivals_keep_the_rate_and_the_hours() -> None:
-    arrivals = expected_arrivals(arrivals=daily(240), stages=(outlook(places_left=9_000),), until=NOON + 2 * DAY)
+    stages = (outlook(places_left=9_000),)
+    arrivals = list(expected_arrivals(arrivals=daily(240), stages=stages, until=NOON + 2 * DAY))
     assert 400 < len(arrivals) < 560
     assert all(one < other for one, other in pairwise(arrivals))
     assert arrivals[0] > NOON
     assert arrivals[-1] < NOON + 2 * DAY
     by_night = sum(instant.astimezone(SHANGHAI).hour < 6 for instant in arrivals)
     assert by_night < len(arrivals) / 20
+    assert expected_number(arrivals=daily(240), stages=stages, hours=48) == len(arrivals)
+    assert expected_number(arrivals=daily(240), stages=(), hours=48) == 0
 
 
 def test_the_pattern_is_learned_and_the_rate_is_found_again() -> None:
