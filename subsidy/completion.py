@@ -9,11 +9,12 @@ from datetime import datetime
 from typing import Any
 
 from psycopg import Connection
+from psycopg.errors import UniqueViolation
 
 from registry.base import Refusal
 from subsidy import completion_sql as sql
 from subsidy.business_clock import BusinessClock
-from subsidy.completion_rows import Completed, Completion, UniquenessBroken, claim_places, complete_unclaimed
+from subsidy.completion_rows import Completed, Completion, claim_places, complete_unclaimed
 from subsidy.faults import is_slip
 from subsidy.queue_rows import named_rows
 from subsidy.queue_turn import Turn, check_skew, open_turn
@@ -97,15 +98,15 @@ def admit(
 def admit_held(
     *, queue: HeldQueue, completions: Sequence[Completion], clock: BusinessClock, district: str
 ) -> list[Completed | Refusal]:
-    """Admit a batch in the transaction that holds the queue and commit; outcomes in the order given.
+    """Admit a batch in the transaction that holds the queue and commit; outcomes in the order given, durable.
 
     Everything is checked under the programme's row lock. A completion that cannot stand is answered by its Refusal and
-    never fails its neighbours. Raises psycopg.Error where nothing was committed: the batch may be sent again.
+    never fails its neighbours. Raises psycopg.Error where it is not known to stand: the batch may be sent again.
     """
     connection = queue.connection
     try:
         return _admit_together(queue, completions, clock, district)
-    except UniquenessBroken:
+    except UniqueViolation:
         connection.rollback()
     except BaseException:
         connection.rollback()
@@ -138,12 +139,16 @@ def _admit_together(
             fresh.append((completion, row))
         else:
             outcomes[number] = known
-    if fresh and moment.turn is not None:
-        outcomes.update(claim_places(turn=moment.turn, fresh=fresh, district=district))
-    elif fresh:
-        outcomes.update(complete_unclaimed(connection=connection, fresh=fresh, recorded_at=moment.recorded_at))
-    answers = _answers(connection, completions, first_words, outcomes)
-    connection.commit()
+    # One round trip writes, commits and waits for the disk; what fails before the commit undoes all of it.
+    with connection.pipeline():
+        if fresh and moment.turn is not None:
+            outcomes.update(claim_places(turn=moment.turn, fresh=fresh, district=district))
+        elif fresh:
+            outcomes.update(complete_unclaimed(connection=connection, fresh=fresh, recorded_at=moment.recorded_at))
+        answers = _answers(connection, completions, first_words, outcomes)
+        connection.execute(sql.COMMIT_BEFORE_DISK)
+        connection.execute(sql.COMMIT, prepare=False)
+        connection.execute(sql.WAIT_FOR_DISK)
     return answers
 
 

@@ -54,7 +54,7 @@ SELECT EXISTS (SELECT FROM bike WHERE vehicle_code = %(vehicle_code)s)
 """
 
 # One statement writes every row of every claim of the batch. An award moves money from the stage to «committed», a
-# hold to «held»; both are one posting. The count of claims inserted tells whether uniqueness held.
+# hold to «held»; both are one posting. A claim or a plate that is there already fails it, and the batch with it.
 WRITE_CLAIMS = """
 WITH given AS MATERIALIZED (
     SELECT * FROM json_to_recordset(%(rows)s::json) AS row(
@@ -74,7 +74,6 @@ WITH given AS MATERIALIZED (
                        recorded_at, state, stage_no, amount_fen, reason, evidence)
     SELECT %(programme_id)s, position, trade_in_id, filed_bike_id, bike_id, person_id, effective_at, %(recorded_at)s,
            state, stage_no, amount_fen, reason, evidence::jsonb FROM given
-    ON CONFLICT DO NOTHING RETURNING position
 ), decided AS (
     INSERT INTO decision (programme_id, event_no, position, outcome, stage_no, amount_fen, reason, account, fault,
                           expires_at)
@@ -91,7 +90,6 @@ WITH given AS MATERIALIZED (
 ), plated AS (
     INSERT INTO plate (plate_no, bike_id, holder_id, application_no, issued_at)
     SELECT plate_no, bike_id, person_id, application_no, issued_at FROM given
-    ON CONFLICT DO NOTHING RETURNING id
 ), told AS (
     INSERT INTO message (person_id, dedupe_key, body)
     SELECT person_id, 'completed:' || reference, body FROM given
@@ -109,19 +107,22 @@ WITH given AS MATERIALIZED (
     SELECT %(programme_id)s, account, fen
     FROM json_to_recordset(%(changes)s::json) AS change(account text, fen bigint)
     ON CONFLICT (programme_id, account) DO UPDATE SET balance_fen = running.balance_fen + excluded.balance_fen
-), headed AS (
-    UPDATE programme SET event_no = %(event_no)s, head = %(head)s::jsonb, last_instant = %(recorded_at)s,
-                         next_due_at = %(next_due_at)s
-    WHERE id = %(programme_id)s
 )
-SELECT (SELECT count(*) FROM claimed), (SELECT count(*) FROM plated)
+UPDATE programme SET event_no = %(event_no)s, head = %(head)s::jsonb, last_instant = %(recorded_at)s,
+                     next_due_at = %(next_due_at)s
+WHERE id = %(programme_id)s
 """
+
+# The queue's lock goes to the next batch at this one's commit, and the disk is waited for after it. The database writes
+# its log in order: once the empty message behind the commit is on disk, so is the commit, and all it was built upon.
+COMMIT_BEFORE_DISK = "SET LOCAL synchronous_commit = off"
+COMMIT = "COMMIT"
+WAIT_FOR_DISK = "SELECT pg_logical_emit_message(true, 'mapai', '')"
 
 COMPLETE_UNCLAIMED = """
 WITH plated AS (
     INSERT INTO plate (plate_no, bike_id, holder_id, application_no, issued_at)
     VALUES (%(plate_no)s, %(bike_id)s, %(owner_id)s, %(application_no)s, %(issued_at)s)
-    ON CONFLICT DO NOTHING RETURNING id
 ), told AS (
     INSERT INTO message (person_id, dedupe_key, body)
     VALUES (%(owner_id)s, 'completed:' || %(reference)s, %(body)s)
@@ -131,8 +132,6 @@ WITH plated AS (
 ), completed AS (
     UPDATE trade_in SET state = 'completed', plate_issued_at = %(issued_at)s, completed_at = %(recorded_at)s
     WHERE id = %(trade_in_id)s
-), registered AS (
-    UPDATE bike SET state = 'plated' WHERE id = %(bike_id)s
 )
-SELECT count(*) FROM plated
+UPDATE bike SET state = 'plated' WHERE id = %(bike_id)s
 """

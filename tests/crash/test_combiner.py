@@ -10,9 +10,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
+from unittest.mock import patch
 
 import psycopg
 import pytest
@@ -26,10 +27,12 @@ from app.combiner import Combiner, QueueBusy
 from app.config import Settings
 from app.db import psycopg_conninfo
 from app.factory import close, create_app
+from loadtests.bench.database import owner_connection
 from loadtests.checks import unverified
 from loadtests.ready import Ready, issued, make_ready, open_programme, plate_no
 from registry.base import Refusal
 from registry.plate_authority import PlateAnswer
+from subsidy import completion_sql as sql
 from subsidy.completion import Completed, Completion
 from subsidy.completion_sql import LOCK_NEWEST_PROGRAMME
 from tests.crash.cut_wire import wire_to
@@ -151,11 +154,35 @@ def test_a_trade_in_held_for_a_moment_by_a_step_of_the_counter_takes_its_place_a
         assert places_given([outcome_of(combiner, mine)]) == [2]
 
 
-def kill_postgres(data_dir: Path) -> None:
+def kill_postgres(data_dir: Path, *, also: Sequence[int] = ()) -> None:
     pid = postgres.postmaster_pid(data_dir)
     assert pid is not None
-    os.kill(pid, signal.SIGKILL)
+    for each in (pid, *also):
+        os.kill(each, signal.SIGKILL)
     wait_for(lambda: not postgres.is_running(data_dir))
+
+
+FLUSHERS = "SELECT pid FROM pg_stat_activity WHERE backend_type IN ('walwriter', 'background writer', 'checkpointer')"
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_who_is_answered_is_on_disk_and_would_not_be_without_waiting(data_dir: Path, waits: bool) -> None:
+    """PostgreSQL dies at the instant of the last answer, while nobody but the combiner has written anything down."""
+    postgres.start(data_dir)
+    settings = Settings.from_env({"MAPAI_DATA": str(data_dir)})
+    migrate.upgrade(settings)
+    completions = words_about(make_queue(settings, 20))
+    with owner_connection(settings) as watcher:
+        flushers = [pid for (pid,) in watcher.execute(FLUSHERS)]
+    assert len(flushers) == 3
+    with combiner_on(settings) as combiner, nullcontext() if waits else patch.object(sql, "WAIT_FOR_DISK", "SELECT 1"):
+        for pid in flushers:
+            os.kill(pid, signal.SIGSTOP)
+        answered = all_at_once(combiner, completions)
+        kill_postgres(data_dir, also=flushers)
+        postgres.start(data_dir)
+        assert sorted(places_given(answered)) == list(range(1, 21))
+        assert len(claims_of(settings)) == (20 if waits else 0)
 
 
 def test_the_police_hear_503_while_the_database_is_away_and_the_place_when_it_is_back(data_dir: Path) -> None:
