@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from registry import audit
@@ -24,6 +24,13 @@ from registry.sealing import Keyring
 from registry.trade_ins import EVERYBODYS, TRADE_IN, Reach, TradeIn, lock_trade_in
 
 POLICE = "partner:plates"
+# Every cancellation runs it: made once, because putting a statement together takes longer than running it.
+_ASKED_UNDER = (
+    select(TradeIn)
+    .where(TradeIn.cancellation_no == bindparam("message_no"))
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
 
 
 class CancellationUnknown(Refusal):
@@ -107,12 +114,7 @@ def record_cancellation(*, session: Session, answer: CancelAnswer, now: datetime
     The transaction is left to the caller. Raises CancellationUnknown and CancellationDiffers, each with its case
     committed.
     """
-    trade_in = session.scalar(
-        select(TradeIn)
-        .where(TradeIn.cancellation_no == answer.message_no)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
+    trade_in = session.scalar(_ASKED_UNDER, {"message_no": answer.message_no})
     if trade_in is None:
         _open_case(session, "cancellation_unknown", answer)
         raise CancellationUnknown(message_no=answer.message_no)

@@ -5,7 +5,7 @@ What the trade-in itself needs rests on the law and asks for no consent; what go
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -105,3 +105,11 @@ def consents_of(*, session: Session, person_id: int) -> Sequence[Consent]:
 def standing_consents(*, session: Session, person_id: int) -> dict[str, Consent]:
     """Return the answer that counts now, by purpose; a purpose never answered is missing."""
     return {consent.purpose: consent for consent in consents_of(session=session, person_id=person_id)}
+
+
+def answers_of(*, session: Session, person_ids: Collection[int]) -> dict[tuple[int, str], bool]:
+    """Return what these people's answers that count now say, by person and purpose; one never given is missing."""
+    if not person_ids:
+        return {}
+    query = select(Consent.person_id, Consent.purpose, Consent.given).where(Consent.person_id.in_(person_ids))
+    return {(row.person_id, row.purpose): row.given for row in session.execute(query.order_by(Consent.id))}

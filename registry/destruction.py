@@ -16,9 +16,11 @@ from sqlalchemy import (
     Date,
     ForeignKey,
     Identity,
+    Integer,
     LargeBinary,
     String,
     UniqueConstraint,
+    bindparam,
     func,
     select,
 )
@@ -61,6 +63,27 @@ class Destruction(Base):
     photo_sha256: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
     actor: Mapped[str] = mapped_column(String(60))
     recorded_at: Mapped[datetime] = mapped_column(Instant)
+
+
+# Made once, because every trade-in runs them and putting a statement together takes longer than running it.
+_CONFIRMED = select(func.count()).where(Destruction.trade_in_id == bindparam("trade_in_id"))
+_OVERDUE = (
+    select(
+        TradeIn.reference,
+        TradeIn.dealer_id,
+        FiledBike.plate_no,
+        TradeIn.received_at,
+        func.coalesce(func.array_agg(Destruction.part).filter(Destruction.part.is_not(None)), []).label("parts"),
+    )
+    .join(FiledBike, FiledBike.id == TradeIn.filed_bike_id)
+    .outerjoin(Destruction, Destruction.trade_in_id == TradeIn.id)
+    .where(TradeIn.received_at < bindparam("received_before"), FiledBike.state != "destroyed")
+    .group_by(TradeIn.id, FiledBike.id)
+    .having(func.count(Destruction.id) < len(PARTS))
+    .order_by(TradeIn.received_at, TradeIn.id)
+    .limit(bindparam("most", type_=Integer))
+)
+_OVERDUE_OF_ONE = _OVERDUE.where(TradeIn.dealer_id == bindparam("of_dealer"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,7 +233,7 @@ def confirm_destruction(
 def finish_destruction(*, session: Session, trade_in: TradeIn, bike: FiledBike, actor: str) -> None:
     """Set the old bike, locked by the caller, ``destroyed`` once its plate is cancelled and both parts confirmed."""
     session.flush()
-    parts = session.scalar(select(func.count()).where(Destruction.trade_in_id == trade_in.id))
+    parts = session.scalar(_CONFIRMED, {"trade_in_id": trade_in.id})
     if bike.state != "plate_cancelled" or parts != len(PARTS):
         return
     bike.state = FILED_BIKE.after(state=bike.state, step="destroy")
@@ -228,19 +251,8 @@ def overdue_destructions(
     *, session: Session, now: datetime, dealer_id: int | None = None, limit: int = 500
 ) -> list[Overdue]:
     """Return received old bikes lacking a confirmation after DUE_WITHIN, longest due first; of one dealer if named."""
-    parts = func.coalesce(func.array_agg(Destruction.part).filter(Destruction.part.is_not(None)), []).label("parts")
-    query = (
-        select(TradeIn.reference, TradeIn.dealer_id, FiledBike.plate_no, TradeIn.received_at, parts)
-        .join(FiledBike, FiledBike.id == TradeIn.filed_bike_id)
-        .outerjoin(Destruction, Destruction.trade_in_id == TradeIn.id)
-        .where(TradeIn.received_at < now - DUE_WITHIN, FiledBike.state != "destroyed")
-        .group_by(TradeIn.id, FiledBike.id)
-        .having(func.count(Destruction.id) < len(PARTS))
-        .order_by(TradeIn.received_at, TradeIn.id)
-        .limit(limit)
-    )
-    if dealer_id is not None:
-        query = query.where(TradeIn.dealer_id == dealer_id)
+    query = _OVERDUE if dealer_id is None else _OVERDUE_OF_ONE
+    given = {"received_before": now - DUE_WITHIN, "most": limit, "of_dealer": dealer_id}
     return [
         Overdue(
             reference=row.reference,
@@ -250,7 +262,7 @@ def overdue_destructions(
             due_at=row.received_at + DUE_WITHIN,
             missing=tuple(part for part in PARTS if part not in row.parts),
         )
-        for row in session.execute(query)
+        for row in session.execute(query, given)
     ]
 
 

@@ -8,7 +8,7 @@ want needs his consent first. What may not be sent is kept as ``withheld``, so t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -35,7 +35,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from registry.base import Base, Instant, PartnerSilent, PartnerUnavailable, Refusal
 from registry.cases import NewCase, open_new_cases
-from registry.consent import standing_consents
+from registry.consent import answers_of
 from registry.dealer_inputs import open_mobile
 from registry.dealers import Dealer
 from registry.people import Person, open_phone
@@ -197,8 +197,11 @@ def _take_due(*, session: Session, keyring: Keyring, limit: int) -> Sequence[_Le
         .with_for_update(skip_locked=True, of=Message)
     )
     letters = []
-    for message, person, dealer in session.execute(due).all():
-        if not _may_be_sent(session=session, message=message):
+    taken = session.execute(due).all()
+    receivers = {person.id for message, person, _ in taken if person is not None and KINDS.get(message.kind)}
+    answers = answers_of(session=session, person_ids=receivers)
+    for message, person, dealer in taken:
+        if not _may_be_sent(message, answers):
             message.state = "withheld"
             continue
         letters.append(
@@ -218,12 +221,11 @@ def _take_due(*, session: Session, keyring: Keyring, limit: int) -> Sequence[_Le
     return letters
 
 
-def _may_be_sent(*, session: Session, message: Message) -> bool:
+def _may_be_sent(message: Message, answers: Mapping[tuple[int, str], bool]) -> bool:
     needed = KINDS.get(message.kind)
     if needed is None or message.person_id is None:
         return True
-    consent = standing_consents(session=session, person_id=message.person_id).get(needed.purpose)
-    return consent.given if consent is not None else not needed.asked
+    return answers.get((message.person_id, needed.purpose), not needed.asked)
 
 
 def message_number(message: Message) -> str:

@@ -171,12 +171,13 @@ def open_trade_in(
     trade_in = _insert(session=session, bike=bike, dealer_id=dealer_id, actor=actor, now=now)
     session.commit()
     try:
-        return verify_old_bike(
+        return _ask_police(
             session=session,
             keyring=keyring,
             plates=plates,
             district=district,
-            reference=trade_in.reference,
+            trade_in=trade_in,
+            bike=bike,
             reach=EVERYBODYS,
             actor=actor,
             now=now,
@@ -207,29 +208,19 @@ def verify_old_bike(
     trade_in = lock_trade_in(session=session, reference=reference, reach=reach)
     TRADE_IN.after(state=trade_in.state, step="verify")
     bike = session.get_one(FiledBike, trade_in.filed_bike_id)
-    owner = session.get_one(Person, trade_in.owner_id)
     session.commit()
-    record = plates.look_up(plate_no=bike.plate_no)
-    trade_in = lock_trade_in(session=session, reference=reference, reach=reach)
-    if trade_in.state == "old_bike_verified":
-        return trade_in  # a second asking, side by side with the first, heard the same
-    TRADE_IN.after(state=trade_in.state, step="verify")
-    refusal = _judge(record=record, keyring=keyring, owner=owner, district=district, trade_in=trade_in, bike=bike)
-    if refusal is not None or record is None:
-        assert refusal is not None, "an unknown plate is refused"
-        trade_in.refusal = refusal.message_zh[:200]
-        _note(session, actor, "trade_in.verification_refused", trade_in, {"code": refusal.code})
-        session.commit()
-        raise refusal
-    police_name = match_names(record.owner_name, open_name(person=owner, keyring=keyring))
-    _freeze(trade_in=trade_in, record=record, police_name=police_name, now=now)
-    # What has changed is written down below, as long as nothing of it has gone to the database.
-    with session.no_autoflush:
-        no_subsidy = outlook(session=session, trade_in=trade_in) if outlook is not None else None
-    _note(session, actor, "trade_in.verified", trade_in, {"no_subsidy": no_subsidy.code} if no_subsidy else {})
-    _tell_verified(session, trade_in, bike, no_subsidy)
-    session.flush()
-    return trade_in
+    return _ask_police(
+        session=session,
+        keyring=keyring,
+        plates=plates,
+        district=district,
+        trade_in=trade_in,
+        bike=bike,
+        reach=reach,
+        actor=actor,
+        now=now,
+        outlook=outlook,
+    )
 
 
 def withdraw(*, session: Session, reference: str, reach: Reach, actor: str, now: datetime) -> TradeIn:
@@ -246,6 +237,45 @@ def withdraw(*, session: Session, reference: str, reach: Reach, actor: str, now:
         dedupe_key=f"withdrawn:{reference}",
         body=f"您的置换 {reference} 已撤回。需要时可以重新登记。",
     )
+    session.flush()
+    return trade_in
+
+
+def _ask_police(
+    *,
+    session: Session,
+    keyring: Keyring,
+    plates: PlateAuthority,
+    district: str,
+    trade_in: TradeIn,
+    bike: FiledBike,
+    reach: Reach,
+    actor: str,
+    now: datetime,
+    outlook: SubsidyOutlook | None,
+) -> TradeIn:
+    """Ask about the trade-in's old bike, with no transaction open, and write down what they say."""
+    reference = trade_in.reference
+    record = plates.look_up(plate_no=bike.plate_no)
+    trade_in = lock_trade_in(session=session, reference=reference, reach=reach)
+    if trade_in.state == "old_bike_verified":
+        return trade_in  # a second asking, side by side with the first, heard the same
+    TRADE_IN.after(state=trade_in.state, step="verify")
+    owner = session.get_one(Person, trade_in.owner_id)
+    refusal = _judge(record=record, keyring=keyring, owner=owner, district=district, trade_in=trade_in, bike=bike)
+    if refusal is not None or record is None:
+        assert refusal is not None, "an unknown plate is refused"
+        trade_in.refusal = refusal.message_zh[:200]
+        _note(session, actor, "trade_in.verification_refused", trade_in, {"code": refusal.code})
+        session.commit()
+        raise refusal
+    police_name = match_names(record.owner_name, open_name(person=owner, keyring=keyring))
+    _freeze(trade_in=trade_in, record=record, police_name=police_name, now=now)
+    # What has changed is written down below, as long as nothing of it has gone to the database.
+    with session.no_autoflush:
+        no_subsidy = outlook(session=session, trade_in=trade_in) if outlook is not None else None
+    _note(session, actor, "trade_in.verified", trade_in, {"no_subsidy": no_subsidy.code} if no_subsidy else {})
+    _tell_verified(session, trade_in, bike, no_subsidy)
     session.flush()
     return trade_in
 

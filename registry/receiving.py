@@ -6,10 +6,10 @@ import hashlib
 import re
 from datetime import datetime
 from io import BytesIO
-from typing import Any
+from typing import Any, cast
 
 from PIL import Image
-from sqlalchemy import select
+from sqlalchemy import Table, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -106,6 +106,11 @@ class RecyclingCertificateUsed(Refusal):
     default_field = "recycling_certificate_no"
 
 
+# Three a trade-in: made once, because putting a statement together takes longer than running it.
+_PHOTOS = cast("Table", TradeInPhoto.__table__)
+_KEPT = insert(_PHOTOS).on_conflict_do_nothing().returning(_PHOTOS.c.id)
+
+
 def add_photo(*, session: Session, reference: str, reach: Reach, kind: str, image: bytes, actor: str) -> TradeIn:
     """Keep one photo (JPEG or PNG, at most 3 MB) of a trade-in whose old bike is to be received.
 
@@ -131,8 +136,8 @@ def keep_photo(*, session: Session, trade_in: TradeIn, kind: str, image: bytes, 
     if not is_picture(image):
         raise PhotoUnreadable
     sha256 = hashlib.sha256(image).digest()
-    row = insert(TradeInPhoto).values(trade_in_id=trade_in.id, kind=kind, sha256=sha256, image=image)
-    if session.scalar(row.on_conflict_do_nothing().returning(TradeInPhoto.id)) is None:
+    photo = {"trade_in_id": trade_in.id, "kind": kind, "sha256": sha256, "image": image}
+    if session.scalar(_KEPT, photo) is None:
         known = session.execute(
             select(TradeInPhoto.trade_in_id, TradeInPhoto.kind).where(TradeInPhoto.sha256 == sha256)
         ).first()
@@ -180,12 +185,13 @@ def receive_old_bike(
         no_subsidy=no_subsidy,
         owner_knows=owner_knows,
     )
+    detail: dict[str, Any] = {}
     with refusing_duplicates(session, {"uq_trade_in_recycling_certificate_no": RecyclingCertificateUsed()}):
         trade_in.recycling_certificate_no = certificate_no
-    trade_in.state = following
-    trade_in.received_at = now
+        trade_in.state = following
+        trade_in.received_at = now
+        detail |= {**audit.changes_of(trade_in, "state"), "recycling_certificate_no": certificate_no}
     bike.state = FILED_BIKE.after(state=bike.state, step="receive")
-    detail: dict[str, Any] = {**audit.changes_of(trade_in, "state"), "recycling_certificate_no": certificate_no}
     if no_subsidy is not None:
         detail |= {"no_subsidy": no_subsidy.code, "owner_knows": owner_knows}
     audit.record(

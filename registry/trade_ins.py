@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any
@@ -205,8 +206,13 @@ _NAMED_LOCKED = _NAMED.with_for_update().execution_options(populate_existing=Tru
 
 def photo_kinds(*, session: Session, trade_in_id: int) -> tuple[str, ...]:
     """Return which kinds of photo the trade-in has, in the order of PHOTO_KINDS."""
-    kinds = set(session.scalars(_KINDS, {"trade_in_id": trade_in_id}))
-    return tuple(kind for kind in PHOTO_KINDS if kind in kinds)
+    return in_order(session.scalars(_KINDS, {"trade_in_id": trade_in_id}))
+
+
+def in_order(kinds: Iterable[str]) -> tuple[str, ...]:
+    """Return each of these kinds of photo once, in the order of PHOTO_KINDS."""
+    known = set(kinds)
+    return tuple(kind for kind in PHOTO_KINDS if kind in known)
 
 
 def _within(reach: Reach) -> list[Any]:

@@ -7,8 +7,9 @@ early, as far as their facts are known: what is certain needs the owner's word a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
-from sqlalchemy import select
+from sqlalchemy import Table, select
 from sqlalchemy.orm import Session
 
 from registry.filings import FiledBike
@@ -51,6 +52,9 @@ NOT_CERTAIN = {
         en="All places are taken now. Whoever completes waits in the queue and is paid only if a place comes free.",
     ),
 }
+# Every step asks for it: made once, because putting a statement together takes longer than running it.
+_PROGRAMMES = cast("Table", Programme.__table__)
+_NEWEST = select(_PROGRAMMES.c.id, _PROGRAMMES.c.head).order_by(_PROGRAMMES.c.id.desc()).limit(1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,13 +74,13 @@ def foresee(*, session: Session, trade_in: TradeIn) -> Foreseen | None:
     """
     if trade_in.state in OVER:
         return None
-    programme = session.scalar(select(Programme).order_by(Programme.id.desc()).limit(1))
+    programme = session.execute(_NEWEST).one_or_none()
     if programme is None or programme.head is None:
         return _uncertain("no_programme")
     state = State.from_core_json(programme.head)
     if state.rules is None:
         return _uncertain("no_programme")
-    code = _certain(session, trade_in, programme, state, state.rules)
+    code = _certain(session, trade_in, programme.id, state, state.rules)
     if code is not None:
         return Foreseen(code=code, certain=True, zh=WORDING[code].zh, en=WORDING[code].en)
     return _open_question(state)
@@ -90,7 +94,7 @@ def no_subsidy(*, session: Session, trade_in: TradeIn) -> NoSubsidy | None:
     return NoSubsidy(code=foreseen.code, zh=foreseen.zh, en=foreseen.en)
 
 
-def _certain(session: Session, trade_in: TradeIn, programme: Programme, state: State, rules: Rules) -> str | None:
+def _certain(session: Session, trade_in: TradeIn, programme_id: int, state: State, rules: Rules) -> str | None:
     facts = _facts(session.get_one(FiledBike, trade_in.filed_bike_id), trade_in)
     for rule in KNOWN_EARLY:
         finding = rule(facts, rules)
@@ -98,7 +102,7 @@ def _certain(session: Session, trade_in: TradeIn, programme: Programme, state: S
             return finding.code
     if state.ended or all(stage.phase in (Phase.CLOSED, Phase.SETTLED) for stage in state.stages):
         return "programme_over"
-    counted = _claims_that_count(session, programme.id, trade_in.owner_id)
+    counted = _claims_that_count(session, programme_id, trade_in.owner_id)
     return "limit_reached" if counted >= rules.per_person_limit else None
 
 

@@ -6,8 +6,21 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import cast
 
-from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, Integer, String, func, select, text, union_all
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Identity,
+    Index,
+    Integer,
+    String,
+    Table,
+    func,
+    select,
+    text,
+    union_all,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -91,19 +104,23 @@ def book_payments(*, session: Session, postings: Sequence[PaymentPosting]) -> fr
     return booked
 
 
+# Every booking runs it: made once, because putting a statement together takes longer than running it.
+_BALANCES = cast("Table", AccountBalance.__table__)
+_CHANGE = insert(_BALANCES)
+_ADDED = _CHANGE.on_conflict_do_update(
+    index_elements=[_BALANCES.c.programme_id, _BALANCES.c.account],
+    set_={"balance_fen": _BALANCES.c.balance_fen + _CHANGE.excluded.balance_fen},
+)
+
+
 def add_to_balances(*, session: Session, programme_id: int, changes: Iterable[tuple[str, int]]) -> None:
     """Add each (account, fen) to its running balance, in account order so that two bookings cannot deadlock."""
     totals: Counter[str] = Counter()
     for account, change_fen in changes:
         totals[account] += change_fen
     for account, change_fen in sorted(totals.items()):
-        row = insert(AccountBalance).values(programme_id=programme_id, account=account, balance_fen=change_fen)
-        session.execute(
-            row.on_conflict_do_update(
-                index_elements=[AccountBalance.programme_id, AccountBalance.account],
-                set_={"balance_fen": AccountBalance.balance_fen + row.excluded.balance_fen},
-            )
-        )
+        change = {"programme_id": programme_id, "account": account, "balance_fen": change_fen}
+        session.execute(_ADDED, change)
 
 
 def balances(*, session: Session, programme_id: int) -> dict[str, int]:

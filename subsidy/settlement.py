@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import DateTime, func, select
+from sqlalchemy import DateTime, bindparam, func, select
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -33,6 +33,35 @@ ASK_AFTER_ACCEPTED = timedelta(seconds=3)
 ASK_AFTER_SILENCE = timedelta(seconds=1)
 FINISHED = ("settled", "rejected")
 BANK = "bank"
+# Every word of the bank runs these: made once, because putting a statement together takes longer than running it.
+_OF_THESE = PayoutAttempt.bank_number.in_(bindparam("bank_numbers", expanding=True))
+_NAMED = select(PayoutAttempt).where(_OF_THESE).execution_options(populate_existing=True)
+_PAID_UNDER = (
+    select(Payout)
+    .where(Payout.id.in_(select(PayoutAttempt.payout_id).where(_OF_THESE)))
+    .order_by(Payout.id)
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
+_AWARD = (
+    select(Decision.account)
+    .where(
+        Decision.programme_id == Payout.programme_id,
+        Decision.position == Payout.position,
+        Decision.outcome == "award",
+    )
+    .order_by(Decision.event_no.desc())
+    .limit(1)
+    .correlate(Payout)
+    .scalar_subquery()
+)
+_AROUND = (
+    select(PayoutAttempt.id, Wallet.tail, TradeIn.reference, _AWARD.label("account"))
+    .join(Payout, Payout.id == PayoutAttempt.payout_id)
+    .join(Wallet, Wallet.id == PayoutAttempt.wallet_id)
+    .join(TradeIn, TradeIn.id == Payout.trade_in_id)
+    .where(PayoutAttempt.id.in_(bindparam("attempts", expanding=True)))
+)
 
 
 class TransferNotOurs(Refusal):
@@ -167,13 +196,10 @@ def lock_attempt(*, session: Session, bank_number: str) -> tuple[Payout, PayoutA
 
 def _lock_attempts(*, session: Session, bank_numbers: Sequence[str]) -> dict[str, tuple[Payout, PayoutAttempt]]:
     """Lock the payouts these numbers pay, in the order of their ids so that two batches cannot deadlock."""
-    fresh = {"populate_existing": True}
-    named = PayoutAttempt.bank_number.in_(bank_numbers)
-    query = select(Payout).where(Payout.id.in_(select(PayoutAttempt.payout_id).where(named)))
-    query = query.order_by(Payout.id).with_for_update()
-    payouts = {payout.id: payout for payout in session.scalars(query, execution_options=fresh)}
+    named = {"bank_numbers": list(bank_numbers)}
+    payouts = {payout.id: payout for payout in session.scalars(_PAID_UNDER, named)}
     # Only now: whoever held the lock before may have changed the attempts.
-    attempts = session.scalars(select(PayoutAttempt).where(named), execution_options=fresh)
+    attempts = session.scalars(_NAMED, named)
     locked = {attempt.bank_number: (payouts[attempt.payout_id], attempt) for attempt in attempts}
     for bank_number in bank_numbers:
         if bank_number not in locked:
@@ -258,26 +284,8 @@ def _told_and_booked(*, session: Session, paid: Sequence[Paid]) -> dict[int, tup
 
     That is its stage's, or the reserve's for an overruled claim (law 10).
     """
-    award = (
-        select(Decision.account)
-        .where(
-            Decision.programme_id == Payout.programme_id,
-            Decision.position == Payout.position,
-            Decision.outcome == "award",
-        )
-        .order_by(Decision.event_no.desc())
-        .limit(1)
-        .correlate(Payout)
-        .scalar_subquery()
-    )
-    query = (
-        select(PayoutAttempt.id, Wallet.tail, TradeIn.reference, award.label("account"))
-        .join(Payout, Payout.id == PayoutAttempt.payout_id)
-        .join(Wallet, Wallet.id == PayoutAttempt.wallet_id)
-        .join(TradeIn, TradeIn.id == Payout.trade_in_id)
-        .where(PayoutAttempt.id.in_([item.attempt.id for item in paid]))
-    )
-    around = {row.id: (row.tail, row.reference, row.account) for row in session.execute(query)}
+    rows = session.execute(_AROUND, {"attempts": [item.attempt.id for item in paid]})
+    around = {row.id: (row.tail, row.reference, row.account) for row in rows}
     assert all(account is not None for _, _, account in around.values()), "an award stands in an account"
     return around
 

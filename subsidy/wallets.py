@@ -5,7 +5,19 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ForeignKey, Identity, Index, LargeBinary, String, func, select, text, update
+from sqlalchemy import (
+    BigInteger,
+    ForeignKey,
+    Identity,
+    Index,
+    LargeBinary,
+    String,
+    bindparam,
+    func,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from registry.audit import record
@@ -135,6 +147,29 @@ _TOO_LATE = {
 }
 
 
+# Every confirmation runs these: made once, because putting a statement together takes longer than running it.
+_ONE_AT_A_TIME = select(
+    func.pg_advisory_xact_lock(
+        func.hashtextextended(
+            func.concat("wallet:", func.current_schema(), ":", bindparam("trade_in_id", type_=BigInteger)), 0
+        )
+    )
+)
+_CURRENT = select(Wallet).where(Wallet.trade_in_id == bindparam("trade_in_id"), Wallet.superseded_at.is_(None))
+_PAYOUT_LOCKED = (
+    select(Payout)
+    .where(Payout.trade_in_id == bindparam("trade_in_id"))
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
+_STATE = select(TradeIn.state).where(TradeIn.id == bindparam("trade_in_id"))
+_OF_ANOTHER = (
+    select(Wallet.person_id)
+    .where(Wallet.wallet_index == bindparam("wallet_index"), Wallet.person_id != bindparam("person_id"))
+    .limit(1)
+)
+
+
 def clean_wallet_id(typed: str) -> str:
     """Return the wallet number without the spaces around it; raises WalletInvalid."""
     wallet_id = typed.strip()
@@ -145,7 +180,7 @@ def clean_wallet_id(typed: str) -> str:
 
 def current_wallet(*, session: Session, trade_in_id: int) -> Wallet | None:
     """Return the wallet money for this trade-in goes to, None while the owner has confirmed none."""
-    return session.scalar(select(Wallet).where(Wallet.trade_in_id == trade_in_id, Wallet.superseded_at.is_(None)))
+    return session.scalar(_CURRENT, {"trade_in_id": trade_in_id})
 
 
 def open_wallet_id(*, wallet: Wallet, keyring: Keyring) -> str:
@@ -182,8 +217,7 @@ def confirm_wallet(
     if not answer.ok:
         raise _CHECK_REFUSALS[answer.reason or "unknown_wallet"]
     # One confirmation at a time for a trade-in. Its row stays unlocked: the queue skips trade-ins that are locked.
-    key = func.hashtextextended(func.concat("wallet:", func.current_schema(), ":", trade_in_id), 0)
-    session.execute(select(func.pg_advisory_xact_lock(key)))
+    session.execute(_ONE_AT_A_TIME, {"trade_in_id": trade_in_id})
     payout = _require_changeable(session=session, trade_in_id=trade_in_id)
     index = keyring.index(cleaned, field="wallet")
     wallet = current_wallet(session=session, trade_in_id=trade_in_id)
@@ -217,12 +251,11 @@ def owe_confirmed(*, session: Session) -> int:
 
 def _require_changeable(*, session: Session, trade_in_id: int) -> Payout | None:
     """Lock and return the trade-in's payout, None while there is none; raises WalletNotNeeded."""
-    query = select(Payout).where(Payout.trade_in_id == trade_in_id).with_for_update()
-    payout = session.scalars(query, execution_options={"populate_existing": True}).one_or_none()
+    payout = session.scalars(_PAYOUT_LOCKED, {"trade_in_id": trade_in_id}).one_or_none()
     if payout is not None and payout.state in _TOO_LATE:
         why_zh, why_en = _TOO_LATE[payout.state]
         raise WalletNotNeeded(why_zh=why_zh, why_en=why_en)
-    if session.scalar(select(TradeIn.state).where(TradeIn.id == trade_in_id)) == "withdrawn":
+    if session.scalar(_STATE, {"trade_in_id": trade_in_id}) == "withdrawn":
         raise WalletNotNeeded(why_zh="对应的置换已撤回", why_en="belongs to a withdrawn trade-in")
     return payout
 
@@ -250,8 +283,7 @@ def _add_wallet(
     session.flush()
     subject = f"trade_in:{trade_in.reference}"
     record(session=session, actor=actor, action="wallet_confirmed", subject=subject)
-    others = select(Wallet.person_id).where(Wallet.wallet_index == index, Wallet.person_id != person_id).limit(1)
-    other = session.scalar(others)
+    other = session.scalar(_OF_ANOTHER, {"wallet_index": index, "person_id": person_id})
     if other is not None:
         # One wallet for several people is how collected identities were paid out elsewhere: a person looks at it.
         detail = {"reference": trade_in.reference, "person_id": person_id, "other_person_id": other}

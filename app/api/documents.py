@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import and_, bindparam, select
+from sqlalchemy import String, and_, bindparam, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from registry.bikes import Bike
@@ -15,7 +16,7 @@ from registry.filings import FiledBike
 from registry.people import Person, mask_name, open_name
 from registry.plates import Plate
 from registry.sealing import Keyring
-from registry.trade_ins import OVER, TRADE_IN, WAITS_FOR, TradeIn, photo_kinds
+from registry.trade_ins import OVER, TRADE_IN, WAITS_FOR, TradeIn, TradeInPhoto, in_order
 from subsidy.claims import CLAIM_WORDS, Claim
 from subsidy.decision_record import waits_for_destruction
 from subsidy.foreseen import foresee
@@ -75,10 +76,10 @@ BESIDE = (
         Person,
         Bike,
         Wallet.tail.label("wallet_tail"),
-        Plate.plate_no.label("new_plate_no"),
-        Claim,
-        Payout,
-        ReturnCase,
+        select(func.array_agg(TradeInPhoto.kind, type_=ARRAY(String)))
+        .where(TradeInPhoto.trade_in_id == TradeIn.id)
+        .scalar_subquery()
+        .label("photos"),
     )
     .select_from(TradeIn)
     .join(Dealer, Dealer.id == TradeIn.dealer_id)
@@ -86,6 +87,12 @@ BESIDE = (
     .join(Person, Person.id == TradeIn.owner_id)
     .outerjoin(Bike, Bike.id == TradeIn.bike_id)
     .outerjoin(Wallet, and_(Wallet.trade_in_id == TradeIn.id, Wallet.superseded_at.is_(None)))
+    .where(TradeIn.id == bindparam("trade_in_id"))
+)
+# What a completed one has besides. One question for all would be planned anew, in milliseconds, after every step.
+BEHIND = (
+    select(Plate.plate_no.label("new_plate_no"), Claim, Payout, ReturnCase)
+    .select_from(TradeIn)
     .outerjoin(Plate, Plate.application_no == TradeIn.application_no)
     .outerjoin(Claim, Claim.trade_in_id == TradeIn.id)
     .outerjoin(Payout, Payout.trade_in_id == TradeIn.id)
@@ -107,6 +114,9 @@ def trade_in_document(
     ``repay_to`` names the bureau's payee and account, where a paid subsidy is to go back to.
     """
     beside = session.execute(BESIDE, {"trade_in_id": trade_in.id}).one()
+    completed = trade_in.state == "completed"
+    behind = session.execute(BEHIND, {"trade_in_id": trade_in.id}).one() if completed else None
+    new_plate_no = behind.new_plate_no if behind else None
     next_zh, next_en = NEXT[trade_in.state]
     is_open = trade_in.state not in OVER
     return {
@@ -122,17 +132,17 @@ def trade_in_document(
         "plate_no": beside.plate_no,
         "owner": mask_name(open_name(person=beside.Person, keyring=keyring)),
         "refusal": trade_in.refusal,
-        "photos": list(photo_kinds(session=session, trade_in_id=trade_in.id)),
+        "photos": list(in_order(beside.photos or ())),
         "steps": {step: instant(getattr(trade_in, step)) for step in STEPS},
         "recycling_certificate_no": trade_in.recycling_certificate_no,
         "bike": bike_document(beside.Bike) if beside.Bike else None,
-        "new_plate_no": beside.new_plate_no,
-        "new_plate_code": f"/api/plates/{beside.new_plate_no}/code" if beside.new_plate_no else None,
-        "place": _place(beside.Claim),
-        "payout": _payout(session, beside.Payout),
+        "new_plate_no": new_plate_no,
+        "new_plate_code": f"/api/plates/{new_plate_no}/code" if new_plate_no else None,
+        "place": _place(behind.Claim) if behind else None,
+        "payout": _payout(session, behind.Payout) if behind else None,
         "wallet_tail": beside.wallet_tail,
         "foreseen": _foreseen(session, trade_in),
-        "repaying": _repaying(beside.ReturnCase, repay_to),
+        "repaying": _repaying(behind.ReturnCase, repay_to) if behind else None,
     }
 
 

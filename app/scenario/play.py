@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import psycopg
@@ -86,12 +87,20 @@ class Play:
         with self._show.phase(f"备案名单 {count:,} 条已生成、导入，号牌已告知交警"):
             rows = ground.filing_list(seed=seed, count=count)
             plan = make_plan(seed=seed, trade_ins=self._trade_ins, points=POINTS, filings=rows, count=count)
-            folder = self._settings.data_dir
-            ground.import_list(self._settings, seed=seed, count=count, folder=folder, progress=self._show.progress)
+            folder, progress = self._settings.data_dir, self._show.progress
             rows = ground.filing_list(seed=seed, count=count)
-            ground.tell_police(
-                self._police, district=self._settings.district, rows=rows, count=count, progress=self._show.progress
-            )
+            # The import mostly waits for the database: the police are told meanwhile.
+            with ThreadPoolExecutor(max_workers=1, thread_name_prefix="police") as pool:
+                told = pool.submit(
+                    ground.tell_police,
+                    self._police,
+                    district=self._settings.district,
+                    rows=rows,
+                    count=count,
+                    progress=progress,
+                )
+                ground.import_list(self._settings, seed=seed, count=count, folder=folder, progress=progress)
+                told.result()
         return plan
 
     def _prepare(self, plan: Plan) -> People:
