@@ -50,7 +50,7 @@ GZIP_HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class Shown:
     """What was shown of one own place on one day, in the three parts around the clock, which it tells twice.
 
     Beside that clock nothing on the page may depend on the time of day.
@@ -81,7 +81,7 @@ def say_when(page: str, as_of: datetime) -> str:
     said = _time_element(as_of)
     opening, between, closing = said.split(clock_time(as_of))
     parts = ((before + opening).encode(), between.encode(), (closing + after).encode())
-    request.environ[AROUND] = Kept(parts, local(as_of).date())
+    request.environ[AROUND] = Shown(parts, local(as_of).date())
     return before + said + after
 
 
@@ -99,7 +99,7 @@ class OwnPlaceAgain:
         self._clock = clock
         self.most = most
         # Least lately asked for first, each with the monotonic instant at which it was asked for last.
-        self._kept: OrderedDict[Form, tuple[float, Kept]] = OrderedDict()
+        self._kept: OrderedDict[Form, tuple[float, Shown]] = OrderedDict()
         self._keeping = threading.Lock()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -137,21 +137,21 @@ class OwnPlaceAgain:
             return start_response(status, headers, *more)
 
         answer = self._inner(environ, note)
-        around: Kept | None = environ.get(AROUND)
+        around: Shown | None = environ.get(AROUND)
         if around is not None and told and told[0] == "200 OK" and all(name != "Set-Cookie" for name, _ in told[1]):
             headers = tuple(header for header in told[1] if header[0] not in SET_ANEW)
             packed = _ends_packed(around.parts) if any(name == "Content-Encoding" for name, _ in headers) else None
             self._keep(form, replace(around, stamp=found.stamp, headers=headers, packed=packed))
         return answer
 
-    def _find(self, form: Form) -> Kept | None:
+    def _find(self, form: Form) -> Shown | None:
         with self._keeping:
             _, kept = self._kept.pop(form, (0.0, None))
             if kept is not None:
                 self._kept[form] = time.monotonic(), kept
             return kept
 
-    def _keep(self, form: Form, kept: Kept) -> None:
+    def _keep(self, form: Form, kept: Shown) -> None:
         now_s = time.monotonic()
         with self._keeping:
             self._kept[form] = now_s, kept
@@ -183,7 +183,7 @@ def _asked_for(environ: dict[str, Any]) -> Asked | None:
     return Asked(token, path[1], look, takes_packed(environ.get("HTTP_ACCEPT_ENCODING", "")))
 
 
-def _tell(kept: Kept, as_of: datetime, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+def _tell(kept: Shown, as_of: datetime, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     """Show again what is kept, with the headers the ordinary route gives (app/web/front.py, app/packing.py)."""
     clock = clock_time(as_of).encode()
     body = clock.join(kept.parts)

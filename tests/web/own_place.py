@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 from flask import Flask, template_rendered
 from sqlalchemy.orm import sessionmaker
 from werkzeug.test import TestResponse
 
+from app import clock
+from app.web.wording import local
 from subsidy.dispatch import pay_next
 from tests.subsidy.claim_scene import stopped_at
 from tests.subsidy.payout_rows import release
@@ -31,6 +35,15 @@ def nothing_kept(app: Flask) -> Iterator[None]:
         yield
     finally:
         places.most = most
+
+
+@contextmanager
+def late_in_the_day(app: Flask) -> Iterator[None]:
+    """It is shortly before midnight in the district, of the same day."""
+    now = app.extensions["mapai.settings"].clock.now()
+    wait = local(now).replace(hour=23, minute=58) - now
+    with patch.object(clock, "real", lambda: datetime.now(UTC) + wait):
+        yield
 
 
 @contextmanager
@@ -80,8 +93,12 @@ class Watched:
             assert rendered == [], "nothing had changed"
             with nothing_kept(self.app):
                 fresh = ask(browser, self.reference)
-            assert first.status_code == again.status_code == fresh.status_code == 200
+                with late_in_the_day(self.app):
+                    late = ask(browser, self.reference)
+            assert first.status_code == again.status_code == fresh.status_code == late.status_code == 200
             assert timeless(first.text) == timeless(again.text) == timeless(fresh.text)
+            assert late.text != fresh.text, "it tells its time"
+            assert timeless(late.text) == timeless(fresh.text), "what is kept is shown all day"
             pages.append(timeless(fresh.text))
         for word in words:
             assert word in pages[0], (word, pages[0])
