@@ -34,7 +34,7 @@ class QueueBusy(Refusal):
 class Combiner:
     """Collects completions and admits them batch by batch on a connection of its own.
 
-    ``complete`` blocks until the batch is committed, so an answer always means «it stands». A failed transaction is
+    ``complete`` blocks until the batch is on disk, so an answer always means «it stands». A failed transaction is
     answered with QueueBusy for everybody in it, never with a duplicate: the caller may send again.
     """
 

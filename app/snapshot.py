@@ -11,8 +11,10 @@ from typing import Generic, TypeVar
 Seen = TypeVar("Seen")
 # A quarter of a second less than the second that is promised: the answer made of it is kept too (app/crowd.py).
 FRESH_S = 0.75
-# What is dear to read is kept longer, so that a tenth of the time at most goes into reading it.
+# What is dear to read is kept longer, so that a tenth of a process's time at most goes into reading it; but a reading
+# that took long by accident shall not stand for minutes.
 KEPT_FOR_EACH_S = 10
+MOST_KEPT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,8 @@ class Snapshot(Generic[Seen]):
     """Keeps what ``read`` returned for ``fresh_s``. While one thread reads again, the others wait for it.
 
     What is ``dear``, where many rows are counted, is kept for ten times as long as its reading took where that is
-    longer; and while it is read again, others are told the last reading, unless that is twice as old as it may be.
+    longer, a minute at most; and while it is read again, others are told the last reading, unless that is twice as old
+    as it may be.
     """
 
     def __init__(
@@ -72,7 +75,8 @@ class Snapshot(Generic[Seen]):
         return self._instant() - reading.began
 
     def _kept_s(self, reading: _Reading[Seen]) -> float:
-        return max(self._fresh_s, self._kept_for_each_s * (reading.ended - reading.began))
+        took_s = reading.ended - reading.began
+        return max(self._fresh_s, min(MOST_KEPT_S, self._kept_for_each_s * took_s))
 
     def _may_be_told_meanwhile(self, reading: _Reading[Seen] | None) -> bool:
         if reading is None:

@@ -55,7 +55,7 @@ def claim_places(*, turn: Turn, fresh: Sequence[tuple[Completion, Any]], distric
     """Give every fresh completion its position and decision and write all of it; outcomes by application number.
 
     ``fresh`` pairs each completion with its row of completion_sql.FACTS. What is written is only sent in the caller's
-    pipeline: psycopg.errors.UniqueViolation comes at its end, where a claim or a plate is there already.
+    pipeline: a psycopg.errors.UniqueViolation, as of a plate that is there already, comes at its end.
     """
     for _, row in fresh:
         turn.state.person_counts.setdefault(row.owner_id, row.person_count)

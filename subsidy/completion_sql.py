@@ -1,4 +1,4 @@
-"""The statements of a completion: one waits for the lock, two read what is there under it, one writes everything."""
+"""The statements of a completion: one waits for the lock, two read under it, one writes everything, three end it."""
 
 # A completion only ever looks single rows up. Left to itself the planner scans whole tables while they are small or
 # their statistics old, and keeps such a plan for the life of a prepared statement; so it is told. For the same reason

@@ -159,9 +159,9 @@ def expected_arrivals(*, arrivals: Arrivals, stages: Sequence[StageOutlook], unt
                 yield instant
 
 
-def expected_number(*, arrivals: Arrivals, stages: Sequence[StageOutlook], hours: int) -> int:
-    """Return how many arrivals are to be expected in the next ``hours``: however many, none of them is looked at."""
-    return int(sum(mean for _block, mean in _likely(arrivals, stages, arrivals.now + HOUR * hours)))
+def expected_next_day(*, arrivals: Arrivals, stages: Sequence[StageOutlook]) -> int:
+    """Return how many arrivals are to be expected in the next 24 hours: however many, none of them is looked at."""
+    return int(sum(mean for _block, mean in _likely(arrivals, stages, arrivals.now + HOUR * 24)))
 
 
 def _likely(arrivals: Arrivals, stages: Sequence[StageOutlook], until: datetime) -> Iterator[tuple[Block, float]]:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from subsidy.forecast import StageForecast, StageOutlook, expected_number, forecast
+from subsidy.forecast import StageForecast, StageOutlook, expected_next_day, forecast
 from subsidy.forecast_rate import HOUR, Arrivals
 from subsidy.programme import Programme
 from subsidy.state import Phase, StageState, State
@@ -69,7 +69,7 @@ def forecast_programme(*, session: Session, programme: Programme, now: datetime)
     if seen and not state.ended:
         found = forecast(arrivals=arrivals, stages=outlooks, waiting=state.waiting_count)
         told = {one.number: one for one in found}
-        tomorrow = expected_number(arrivals=arrivals, stages=outlooks, hours=24)
+        tomorrow = expected_next_day(arrivals=arrivals, stages=outlooks)
     rows = session.execute(LAST_TAKEN, {"programme_id": programme.id})
     taken: dict[int, datetime] = {row.stage_no: row.at for row in rows}
     return ProgrammeForecast(

@@ -68,7 +68,7 @@ NO_PLACE_KEPT = (
         " received the trade-in may always be finished, subsidy or not."
     ),
 )
-# Everything that stands beside a trade-in, in one question: a counter asks for it after every step.
+# What stands beside a trade-in, in one question: a counter asks for it after every step.
 BESIDE = (
     select(
         Dealer.name.label("point"),

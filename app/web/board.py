@@ -92,6 +92,8 @@ def _part(template: str) -> Response:
 
 def _seen() -> Seen | None:
     """Return what is shown, all of it as of one instant. It is counted over every claim: dear where they are many."""
+    # Whoever waits for another's reading keeps no connection meanwhile: the reader may need it.
+    db.session.rollback()
     return remembered(SNAPSHOT, read_board, dear=True)
 
 

@@ -154,6 +154,21 @@ def test_a_trade_in_held_for_a_moment_by_a_step_of_the_counter_takes_its_place_a
         assert places_given([outcome_of(combiner, mine)]) == [2]
 
 
+def test_a_fault_of_ours_is_no_answer_to_the_police(settings: Settings) -> None:
+    """An event stands already under the number that is the queue's next: nobody is told that his word is wrong."""
+    completions = words_about(make_queue(settings, 3))
+    with psycopg.connect(psycopg_conninfo(settings)) as connection:
+        connection.execute(
+            "INSERT INTO queue_event (programme_id, event_no, kind, recorded_at)"
+            " SELECT id, event_no + 1, 'pause', clock_timestamp() FROM programme"
+        )
+    with combiner_on(settings) as combiner:
+        assert {type(each) for each in all_at_once(combiner, completions)} == {QueueBusy}
+    with psycopg.connect(psycopg_conninfo(settings)) as connection:
+        assert connection.execute("SELECT count(*) FROM staff_case").fetchone() == (0,)
+        assert connection.execute("SELECT count(*) FROM claim").fetchone() == (0,)
+
+
 def kill_postgres(data_dir: Path, *, also: Sequence[int] = ()) -> None:
     pid = postgres.postmaster_pid(data_dir)
     assert pid is not None
