@@ -10,10 +10,9 @@ import hashlib
 import secrets
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import cast
 
 from flask import g, has_request_context, request
-from sqlalchemy import Table, bindparam, delete, func, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.orm import Session
 from werkzeug.security import generate_password_hash
 
@@ -23,6 +22,7 @@ from app.passwords import is_right, one_of_few
 from app.refusals import SecondFactorNeeded, SecondFactorToSetUp, TooManyAttempts, WrongCredentials
 from registry.accounts import STAFF_ROLES, Account, SignIn, SignInAttempt, owner_account
 from registry.audit import record
+from registry.base import table_of
 from registry.one_time_codes import who_holds
 from registry.people import Person, mask_name, open_name
 from registry.sealing import Keyring
@@ -64,7 +64,7 @@ def hash_password(password: str) -> str:
 
 _NOBODY = hash_password(secrets.token_urlsafe())
 # Every request of somebody signed in runs it: made once, because putting it together takes longer than running it.
-_ACCOUNTS, _SIGN_INS = cast("Table", Account.__table__), cast("Table", SignIn.__table__)
+_ACCOUNTS, _SIGN_INS = table_of(Account), table_of(SignIn)
 _WHO_ASKS = (
     select(
         _ACCOUNTS.c.id.label("account_id"),

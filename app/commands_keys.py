@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from app.config import FIELD_KEYS, Settings
 from app.db import engine_for
 from app.startup import CannotStart
+from registry.base import table_of
 from registry.dealer_inputs import DEALERS
 from registry.import_jobs import ImportChunk
 from registry.key_rotation import PEOPLE, Rotation, SealedTable, keys_in_use, rotate
@@ -24,12 +25,12 @@ from registry.staff_requests import STAFF_REQUESTS
 from subsidy.wallets import Wallet
 
 WALLETS = SealedTable(
-    table=Wallet.__table__,  # type: ignore[arg-type]
+    table=table_of(Wallet),
     fields={"wallet_sealed": "wallet"},
 )
 # Pieces of a megabyte: a few at a time.
 IMPORTS = SealedTable(
-    table=ImportChunk.__table__,  # type: ignore[arg-type]
+    table=table_of(ImportChunk),
     fields={"body_sealed": "import"},
     block=10,
 )

@@ -22,12 +22,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import wraps
 from io import SEEK_END
-from typing import Any, cast
+from typing import Any
 
 import psycopg
 from flask import Response, g, make_response, request
 from marshmallow import ValidationError
-from sqlalchemy import Table, bindparam, delete, func, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -40,7 +40,7 @@ from app.db import db
 from app.key_returns import KeyReturns
 from app.refusals import KeyMissing, KeyReused, StillRunning
 from app.tables import FirstAnswer
-from registry.base import Refusal
+from registry.base import Refusal, table_of
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
@@ -49,7 +49,7 @@ LEASE = timedelta(seconds=15)
 _returns = KeyReturns()
 
 # Every write of the API runs these: made once, because putting a statement together takes longer than running it.
-_ANSWERS = cast("Table", FirstAnswer.__table__)
+_ANSWERS = table_of(FirstAnswer)
 _MINE = (_ANSWERS.c.actor == bindparam("of_actor"), _ANSWERS.c.key == bindparam("of_key"))
 _HELD = (*_MINE, _ANSWERS.c.status == 0, _ANSWERS.c.created_at == bindparam("held_since"))
 _RESERVE = insert(_ANSWERS).on_conflict_do_nothing().returning(_ANSWERS.c.created_at)

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from flask import Flask, current_app
+from flask import current_app
 
 from app.db import db
-from app.snapshot import Snapshot
+from app.remembered import remembered
 from subsidy.live import LiveState, live_state
 from subsidy.programme import current_programme
 
 LIVE = "mapai.live"
-
-
-def install_snapshots(app: Flask) -> None:
-    """Give the application its snapshot of the current programme."""
-    app.extensions[LIVE] = Snapshot(read_live)
 
 
 def read_live() -> LiveState:
@@ -26,5 +21,4 @@ def read_live() -> LiveState:
 
 def live() -> LiveState:
     """Return the current programme's live state, at most a second old; raises ProgrammeNotFound."""
-    state: LiveState = current_app.extensions[LIVE].get()
-    return state
+    return remembered(LIVE, read_live)

@@ -31,7 +31,7 @@ class Snapshot(Generic[Seen]):
 
     What is ``dear``, where many rows are counted, is kept for ten times as long as its reading took where that is
     longer, a minute at most; and while it is read again, others are told the last reading, unless that is twice as old
-    as it may be.
+    as it may be. ``prepare`` is called by everybody who is about to read, or to wait for whoever reads.
     """
 
     def __init__(
@@ -40,10 +40,12 @@ class Snapshot(Generic[Seen]):
         *,
         fresh_s: float = FRESH_S,
         dear: bool = False,
+        prepare: Callable[[], object] = lambda: None,
         instant: Callable[[], float] = time.monotonic,
     ) -> None:
         self._read = read
         self._fresh_s = fresh_s
+        self._prepare = prepare
         self._kept_for_each_s = KEPT_FOR_EACH_S if dear else 0
         self._instant = instant
         self._lock = threading.Lock()
@@ -54,6 +56,7 @@ class Snapshot(Generic[Seen]):
         last = self._last
         if last is not None and self._age(last) < self._kept_s(last):
             return last.seen
+        self._prepare()
         if not self._lock.acquire(blocking=not self._may_be_told_meanwhile(last)):
             assert last is not None
             return last.seen

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import date, datetime
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -13,7 +13,6 @@ from sqlalchemy import (
     Index,
     LargeBinary,
     String,
-    Table,
     and_,
     func,
     insert,
@@ -25,7 +24,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column, sessionmaker
 from sqlalchemy.sql.elements import ColumnElement
 
-from registry.base import Base, Instant
+from registry.base import Base, Instant, table_of
 
 GENESIS = bytes(32)
 
@@ -58,7 +57,7 @@ class AuditSeal(Base):
 
 
 # Every step writes one: made once, because putting a statement together takes longer than running it.
-_WRITTEN = insert(cast("Table", AuditEntry.__table__)).inline()
+_WRITTEN = insert(table_of(AuditEntry)).inline()
 
 
 def record(*, session: Session, actor: str, action: str, subject: str, detail: dict[str, Any] | None = None) -> None:

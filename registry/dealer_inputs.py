@@ -7,7 +7,7 @@ import re
 from stdnum.cn import uscc
 from stdnum.exceptions import InvalidChecksum, ValidationError
 
-from registry.base import Refusal
+from registry.base import Refusal, table_of
 from registry.dealers import Dealer
 from registry.key_rotation import SealedTable
 from registry.people import mask_phone, phone_index
@@ -17,7 +17,7 @@ _CREDIT_CODE = re.compile(r"[0-9A-HJ-NP-RTUWXY]{2}\d{6}[0-9A-HJ-NP-RTUWXY]{10}",
 _TELEPHONE = re.compile(r"1[3-9]\d{9}|0\d{2,3}-?\d{7,8}|400-?\d{3}-?\d{4}", re.ASCII)
 _MOBILE_FIELD, _REPRESENTATIVE_FIELD = "dealer_mobile", "dealer_representative"
 DEALERS = SealedTable(
-    table=Dealer.__table__,  # type: ignore[arg-type]
+    table=table_of(Dealer),
     fields={"mobile_sealed": _MOBILE_FIELD, "representative_sealed": _REPRESENTATIVE_FIELD},
 )
 

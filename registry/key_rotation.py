@@ -15,6 +15,7 @@ from sqlalchemy import ARRAY, BigInteger, Column, LargeBinary, Table, bindparam,
 from sqlalchemy.orm import Session, sessionmaker
 
 from registry.audit import record
+from registry.base import table_of
 from registry.people import Person
 from registry.sealing import Keyring, Unsealable
 
@@ -50,7 +51,7 @@ class Rotation:
 
 
 PEOPLE = SealedTable(
-    table=Person.__table__,  # type: ignore[arg-type]
+    table=table_of(Person),
     fields={"id_sealed": "id_no", "name_sealed": "name", "phone_sealed": "phone"},
 )
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import cast
 
 from sqlalchemy import (
     BigInteger,
@@ -23,7 +22,6 @@ from sqlalchemy import (
     Index,
     Integer,
     String,
-    Table,
     func,
     select,
     text,
@@ -33,7 +31,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column, sessionmaker
 from sqlalchemy.sql.elements import ColumnElement
 
-from registry.base import Base, Instant, PartnerSilent, PartnerUnavailable, Refusal
+from registry.base import Base, Instant, PartnerSilent, PartnerUnavailable, Refusal, table_of
 from registry.cases import NewCase, open_new_cases
 from registry.consent import answers_of
 from registry.dealer_inputs import open_mobile
@@ -98,7 +96,7 @@ class Message(Base):
 
 
 # Most steps owe one: made once, because putting a statement together takes longer than running it.
-_OWED = insert(cast("Table", Message.__table__)).on_conflict_do_nothing(index_elements=["dedupe_key"])
+_OWED = insert(table_of(Message)).on_conflict_do_nothing(index_elements=["dedupe_key"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

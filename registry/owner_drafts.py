@@ -31,7 +31,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 from sqlalchemy.sql.elements import ColumnElement
 
-from registry.base import Base, Instant, Refusal
+from registry.base import Base, Instant, Refusal, table_of
 from registry.key_rotation import SealedTable
 from registry.people import clean_id_number, mask_id_number
 from registry.sealing import Keyring
@@ -72,7 +72,7 @@ class OwnerDraftPhoto(Base):
 
 # Beside a draft's answers, its rows are found by the id alone.
 OWNER_DRAFTS = SealedTable(
-    table=OwnerDraft.__table__,  # type: ignore[arg-type]
+    table=table_of(OwnerDraft),
     fields={"answers_sealed": _FIELD},
 )
 

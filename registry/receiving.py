@@ -6,15 +6,15 @@ import hashlib
 import re
 from datetime import datetime
 from io import BytesIO
-from typing import Any, cast
+from typing import Any
 
 from PIL import Image
-from sqlalchemy import Table, select
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from registry import audit
-from registry.base import Refusal
+from registry.base import Refusal, table_of
 from registry.codes import clean_paper_number
 from registry.filings import FILED_BIKE, FiledBike
 from registry.inputs import Inputs
@@ -107,7 +107,7 @@ class RecyclingCertificateUsed(Refusal):
 
 
 # Three a trade-in: made once, because putting a statement together takes longer than running it.
-_PHOTOS = cast("Table", TradeInPhoto.__table__)
+_PHOTOS = table_of(TradeInPhoto)
 _KEPT = insert(_PHOTOS).on_conflict_do_nothing().returning(_PHOTOS.c.id)
 
 
@@ -185,12 +185,11 @@ def receive_old_bike(
         no_subsidy=no_subsidy,
         owner_knows=owner_knows,
     )
-    detail: dict[str, Any] = {}
     with refusing_duplicates(session, {"uq_trade_in_recycling_certificate_no": RecyclingCertificateUsed()}):
         trade_in.recycling_certificate_no = certificate_no
         trade_in.state = following
         trade_in.received_at = now
-        detail |= {**audit.changes_of(trade_in, "state"), "recycling_certificate_no": certificate_no}
+        detail: dict[str, Any] = {**audit.changes_of(trade_in, "state"), "recycling_certificate_no": certificate_no}
     bike.state = FILED_BIKE.after(state=bike.state, step="receive")
     if no_subsidy is not None:
         detail |= {"no_subsidy": no_subsidy.code, "owner_knows": owner_knows}

@@ -28,7 +28,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from registry import audit
 from registry.accounts import Account, SignInAttempt
-from registry.base import Base, Instant, Refusal
+from registry.base import Base, Instant, Refusal, table_of
 from registry.key_rotation import SealedTable
 from registry.sealing import Keyring
 
@@ -76,7 +76,7 @@ class RecoveryCode(Base):
 
 
 SECOND_FACTORS = SealedTable(
-    table=SecondFactor.__table__,  # type: ignore[arg-type]
+    table=table_of(SecondFactor),
     fields={"secret_sealed": FIELD},
 )
 

@@ -29,7 +29,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from registry import audit
 from registry.accounts import Account
-from registry.base import LARGEST_ID, Base, Instant
+from registry.base import LARGEST_ID, Base, Instant, table_of
 from registry.dealer_staff import LoginTaken
 from registry.inputs import Inputs
 from registry.key_rotation import SealedTable
@@ -108,7 +108,7 @@ class StaffRequest(Base):
 
 
 STAFF_REQUESTS = SealedTable(
-    table=StaffRequest.__table__,  # type: ignore[arg-type]
+    table=table_of(StaffRequest),
     fields={"half_sealed": _HALF},
 )
 

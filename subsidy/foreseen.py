@@ -7,9 +7,7 @@ early, as far as their facts are known: what is certain needs the owner's word a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
-from sqlalchemy import Table, select
 from sqlalchemy.orm import Session
 
 from registry.filings import FiledBike
@@ -23,7 +21,7 @@ from subsidy.eligibility import (
     filed_recently_enough,
     not_transferred_since,
 )
-from subsidy.programme import Programme
+from subsidy.programme import newest_head
 from subsidy.queue_rows import COUNTS
 from subsidy.rules import Rules
 from subsidy.state import Phase, State
@@ -52,9 +50,6 @@ NOT_CERTAIN = {
         en="All places are taken now. Whoever completes waits in the queue and is paid only if a place comes free.",
     ),
 }
-# Every step asks for it: made once, because putting a statement together takes longer than running it.
-_PROGRAMMES = cast("Table", Programme.__table__)
-_NEWEST = select(_PROGRAMMES.c.id, _PROGRAMMES.c.head).order_by(_PROGRAMMES.c.id.desc()).limit(1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +69,7 @@ def foresee(*, session: Session, trade_in: TradeIn) -> Foreseen | None:
     """
     if trade_in.state in OVER:
         return None
-    programme = session.execute(_NEWEST).one_or_none()
+    programme = newest_head(session=session)
     if programme is None or programme.head is None:
         return _uncertain("no_programme")
     state = State.from_core_json(programme.head)

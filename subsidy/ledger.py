@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
 
 from sqlalchemy import (
     BigInteger,
@@ -15,7 +14,6 @@ from sqlalchemy import (
     Index,
     Integer,
     String,
-    Table,
     func,
     select,
     text,
@@ -24,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from registry.base import Base, Instant
+from registry.base import Base, Instant, table_of
 
 # Accounts in which money stands for a claim; each is followed by a stage's number or «reserve».
 OCCUPIED = ("held:", "committed:", "paid:")
@@ -105,7 +103,7 @@ def book_payments(*, session: Session, postings: Sequence[PaymentPosting]) -> fr
 
 
 # Every booking runs it: made once, because putting a statement together takes longer than running it.
-_BALANCES = cast("Table", AccountBalance.__table__)
+_BALANCES = table_of(AccountBalance)
 _CHANGE = insert(_BALANCES)
 _ADDED = _CHANGE.on_conflict_do_update(
     index_elements=[_BALANCES.c.programme_id, _BALANCES.c.account],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Identity, Integer, LargeBinary, String, func, select
+from sqlalchemy import BigInteger, ForeignKey, Identity, Integer, LargeBinary, Row, String, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -79,9 +79,19 @@ def list_versions(*, session: Session, programme_id: int) -> list[ProgrammeVersi
     return list(session.scalars(query.order_by(ProgrammeVersion.version_no)))
 
 
+_NEWEST = select(Programme).order_by(Programme.id.desc()).limit(1)
+# Every step asks for it: made once, because putting a statement together takes longer than running it.
+_NEWEST_HEAD = select(Programme.id, Programme.head).order_by(Programme.id.desc()).limit(1)
+
+
+def newest_head(*, session: Session) -> Row[tuple[int, Any]] | None:
+    """Return ``id`` and ``head`` of the programme that ``current_programme`` returns, None where there is none."""
+    return session.execute(_NEWEST_HEAD).one_or_none()
+
+
 def current_programme(*, session: Session) -> Programme:
-    """Return the programme that has not ended, the newest where there are several; raises ProgrammeNotFound."""
-    programme = session.scalar(select(Programme).order_by(Programme.id.desc()).limit(1))
+    """Return the newest programme; raises ProgrammeNotFound."""
+    programme = session.scalar(_NEWEST)
     if programme is None:
         raise ProgrammeNotFound(programme="")
     return programme

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -99,6 +100,7 @@ BEHIND = (
     .outerjoin(ReturnCase, and_(ReturnCase.trade_in_id == TradeIn.id, ReturnCase.state != "refused"))
     .where(TradeIn.id == bindparam("trade_in_id"))
 )
+NOTHING_YET = SimpleNamespace(new_plate_no=None, Claim=None, Payout=None, ReturnCase=None)
 
 
 def instant(moment: datetime | None) -> str | None:
@@ -115,8 +117,7 @@ def trade_in_document(
     """
     beside = session.execute(BESIDE, {"trade_in_id": trade_in.id}).one()
     completed = trade_in.state == "completed"
-    behind = session.execute(BEHIND, {"trade_in_id": trade_in.id}).one() if completed else None
-    new_plate_no = behind.new_plate_no if behind else None
+    behind: Any = session.execute(BEHIND, {"trade_in_id": trade_in.id}).one() if completed else NOTHING_YET
     next_zh, next_en = NEXT[trade_in.state]
     is_open = trade_in.state not in OVER
     return {
@@ -136,13 +137,13 @@ def trade_in_document(
         "steps": {step: instant(getattr(trade_in, step)) for step in STEPS},
         "recycling_certificate_no": trade_in.recycling_certificate_no,
         "bike": bike_document(beside.Bike) if beside.Bike else None,
-        "new_plate_no": new_plate_no,
-        "new_plate_code": f"/api/plates/{new_plate_no}/code" if new_plate_no else None,
-        "place": _place(behind.Claim) if behind else None,
-        "payout": _payout(session, behind.Payout) if behind else None,
+        "new_plate_no": behind.new_plate_no,
+        "new_plate_code": f"/api/plates/{behind.new_plate_no}/code" if behind.new_plate_no else None,
+        "place": _place(behind.Claim),
+        "payout": _payout(session, behind.Payout),
         "wallet_tail": beside.wallet_tail,
         "foreseen": _foreseen(session, trade_in),
-        "repaying": _repaying(behind.ReturnCase, repay_to) if behind else None,
+        "repaying": _repaying(behind.ReturnCase, repay_to),
     }
 
 

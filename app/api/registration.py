@@ -53,7 +53,6 @@ from app.api import (
 )
 from app.api.description import SPEC, describe_callback
 from app.auth import API
-from app.live import install_snapshots
 from registry.import_jobs import LARGEST_BYTES
 
 LARGEST_BODY_BYTES = 64 * 1024
@@ -122,7 +121,6 @@ def register(app: Flask) -> None:
         OPENAPI_JSON_PATH="openapi.json",
         API_SPEC_OPTIONS=SPEC,
     )
-    install_snapshots(app)
     api = DescribedApi(app)
     for blueprint in BLUEPRINTS:
         api.register_blueprint(blueprint)

@@ -17,6 +17,7 @@ from werkzeug.wrappers import Response
 from app.access import STAFF, requires
 from app.context import settings
 from app.db import db
+from app.remembered import remembered
 from app.web.blueprint import web
 from app.web.board_budget import LEVELS, alerts_of, budget_of, shown_first, totals_of
 from app.web.board_charts import show_charts
@@ -34,7 +35,6 @@ from app.web.board_figures import (
 from app.web.board_filter import STATES, ClaimFilter
 from app.web.front import tagged
 from app.web.language import in_english
-from app.web.remembered import remembered
 from app.web.stage_card import stage_card
 from subsidy.live import LiveState, live_state
 from subsidy.programme import ProgrammeNotFound, current_programme
@@ -92,8 +92,6 @@ def _part(template: str) -> Response:
 
 def _seen() -> Seen | None:
     """Return what is shown, all of it as of one instant. It is counted over every claim: dear where they are many."""
-    # Whoever waits for another's reading keeps no connection meanwhile: the reader may need it.
-    db.session.rollback()
     return remembered(SNAPSHOT, read_board, dear=True)
 
 

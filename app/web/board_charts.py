@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from flask import current_app
-
 from app.context import business_now
 from app.db import db
-from app.snapshot import Snapshot
+from app.remembered import remembered
 from app.web.board_budget import LEVELS, shown_first
 from app.web.board_figures import day_began
 from app.web.board_forecast import finding, outlook_of, stages_of
@@ -104,11 +102,7 @@ class HourChart:
 
 def show_charts() -> dict[str, Any]:
     """Return everything the charts' part of the board shows, usually at most a minute old; raises ProgrammeNotFound."""
-    extensions = current_app.extensions
-    kept = extensions.get(SNAPSHOT) or extensions.setdefault(
-        SNAPSHOT, Snapshot(read_sketch, fresh_s=FRESH_S, dear=True)
-    )
-    sketch: Sketch = kept.get()
+    sketch = remembered(SNAPSHOT, read_sketch, fresh_s=FRESH_S, dear=True)
     burn, hours = sketch.burn, sketch.hours
     told = next((one.forecast for one in sketch.found.stages if one.number == burn.stage.number), None)
     return {

@@ -59,7 +59,7 @@ def claims_page(
 ) -> Sequence[Any]:
     """Return claims with their point, payout and staff hold, newest position first."""
     query = (
-        _joined(
+        claims_joined(
             Claim.position,
             Claim.recorded_at,
             Claim.state,
@@ -92,7 +92,7 @@ def row_standing(row: Any) -> tuple[str, str]:
 
 def counts_by_state(*, session: Session, programme_id: int, chosen: ClaimFilter) -> dict[str, int]:
     """Return how many claims stand in each state, within the filter."""
-    query = _joined(Claim.state, func.count()).where(Claim.programme_id == programme_id, *chosen.conditions())
+    query = claims_joined(Claim.state, func.count()).where(Claim.programme_id == programme_id, *chosen.conditions())
     return dict(session.execute(query.group_by(Claim.state)).all())
 
 
@@ -107,14 +107,14 @@ def groups(*, session: Session, programme_id: int, chosen: ClaimFilter, by: Leve
     else:
         key, name = func.coalesce(Dealer.point_no, ""), Dealer.name.expression
     query = (
-        _joined(
+        claims_joined(
             key.label("key"),
             name.label("name"),
             func.count().label("claims"),
             *(_count(state).label(state) for state in ("awarded", "held", "waiting", "declined")),
             _count("returned", "forfeited").label("undone"),
-            _sum(Claim.amount_fen, Claim.state.in_(("awarded", "held"))).label("granted_fen"),
-            _sum(Payout.amount_fen, Payout.state == "settled").label("paid_fen"),
+            sum_where(Claim.amount_fen, Claim.state.in_(("awarded", "held"))).label("granted_fen"),
+            sum_where(Payout.amount_fen, Payout.state == "settled").label("paid_fen"),
         )
         .where(Claim.programme_id == programme_id, *chosen.conditions())
         .group_by(key, name)
@@ -128,7 +128,7 @@ def groups(*, session: Session, programme_id: int, chosen: ClaimFilter, by: Leve
 def every_claim(*, session: Session, programme_id: int, chosen: ClaimFilter) -> Iterator[Any]:
     """Yield the claims within the filter in the order of their positions, a few hundred in memory at a time."""
     query = (
-        _joined(
+        claims_joined(
             Claim.position,
             Claim.state,
             Claim.stage_no,
@@ -160,7 +160,8 @@ def every_claim(*, session: Session, programme_id: int, chosen: ClaimFilter) -> 
     yield from session.execute(query)
 
 
-def _joined(*columns: Any) -> Select[Any]:
+def claims_joined(*columns: Any) -> Select[Any]:
+    """Select from claims with their trade-in, point and payout."""
     return (
         select(*columns)
         .select_from(Claim)
@@ -174,5 +175,6 @@ def _count(*states: str) -> ColumnElement[int]:
     return func.count(case((Claim.state.in_(states), 1)))
 
 
-def _sum(column: Any, condition: ColumnElement[bool]) -> ColumnElement[int]:
+def sum_where(column: Any, condition: ColumnElement[bool]) -> ColumnElement[int]:
+    """The sum of what meets the condition, 0 where nothing does."""
     return func.coalesce(func.sum(case((condition, column))), 0)

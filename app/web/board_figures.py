@@ -10,12 +10,11 @@ from datetime import datetime
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
-from app.web.board_claims import OF_CLAIM
+from app.web.board_claims import claims_joined, sum_where
 from app.web.language import _l
 from app.web.wording import local
 from registry.cases import Case
 from registry.dealers import Dealer
-from registry.trade_ins import TradeIn
 from subsidy.claims import Claim
 from subsidy.payouts import Payout, PayoutAttempt
 
@@ -94,17 +93,13 @@ class Figures:
 def tallies(*, session: Session, programme_id: int, now: datetime) -> Sequence[Tally]:
     """Count every claim of the programme as of ``now``, in one pass: however many there are, all else is sums of it."""
     rows = session.execute(
-        select(
+        claims_joined(
             Dealer.sub_district.label("sub_district"),
             Claim.state,
             func.count().label("done"),
             func.count(case((Claim.recorded_at >= day_began(now), 1))).label("today"),
-            func.coalesce(func.sum(Payout.amount_fen), 0).label("paid_fen"),
+            sum_where(Payout.amount_fen, Payout.state == "settled").label("paid_fen"),
         )
-        .select_from(Claim)
-        .join(TradeIn, TradeIn.id == Claim.trade_in_id)
-        .join(Dealer, Dealer.id == TradeIn.dealer_id)
-        .outerjoin(Payout, OF_CLAIM & (Payout.state == "settled"))
         .where(Claim.programme_id == programme_id)
         .group_by(Dealer.sub_district, Claim.state)
     )

@@ -12,10 +12,10 @@ from sqlalchemy.orm import InstrumentedAttribute
 from app.access import STAFF, requires
 from app.auth import caller
 from app.db import db
+from app.remembered import remembered
 from app.web.blueprint import web
 from app.web.desk_words import listed
 from app.web.language import _, _l
-from app.web.remembered import remembered
 from app.web.staff_accounts import DECIDES
 from app.web.staff_words import ROLE_WORDS
 from registry.cases import Case

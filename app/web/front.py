@@ -12,11 +12,11 @@ from app.context import business_now, settings
 from app.db import db
 from app.live import live
 from app.packing import tag_of
+from app.remembered import remembered
 from app.web.blueprint import web
 from app.web.checking import check_bike
 from app.web.forms import Form
 from app.web.place import place_of
-from app.web.remembered import remembered
 from app.web.stage_card import stage_card
 from registry.base import Refusal
 from registry.dealers import Dealer

@@ -11,10 +11,10 @@ from werkzeug.wrappers import Response
 from app.access import public
 from app.context import business_now
 from app.db import db
+from app.remembered import remembered
 from app.web.blueprint import web
 from app.web.front import tagged
 from app.web.language import _l
-from app.web.remembered import remembered
 from registry.points import PublicPoint, choose_points, get_public_point, list_public_points
 
 # Up to so many are shown at once; a district with more begins with its sub-districts.

@@ -141,13 +141,13 @@ def test_closing_early_says_what_it_means_for_open_trade_ins(
 
 def test_a_pause_is_told_to_the_public_until_it_ends(operator: Api, reviewer: Api, place: Place) -> None:
     visitor = place.visitor()
+    assert visitor.get("/api/programmes/current").json["paused_since"] is None
     assert faults(operator.post(f"{AT}/resumptions", SWITCH)) == {None: "nothing_to_resume"}
     assert set(faults(operator.post(f"{AT}/pauses", {"note": "x"}))) == {"reason_zh", "reason_en", "note"}
     change = operator.post(f"{AT}/pauses", SWITCH).json
     assert (change["kind"], change["rules"], change["effect"]) == ("pause", None, None)
     assert reviewer.post(f"{AT}/changes/{change['change_no']}/approval").status_code == 200
-    live = place.app.extensions["mapai.live"]
-    live._fresh_s = 0.0
+    place.app.extensions["mapai.live"]._fresh_s = 0.0
     shown = visitor.get("/api/programmes/current").json
     assert (shown["paused"], shown["pause_reason_zh"], shown["pause_reason_en"]) == (
         True,
