@@ -15,6 +15,7 @@ from sqlalchemy import (
     Index,
     LargeBinary,
     String,
+    UniqueConstraint,
     bindparam,
     func,
     or_,
@@ -88,7 +89,8 @@ class TradeIn(Base):
             postgresql_where=text("state <> 'withdrawn'"),
         ),
         Index("ix_trade_in_dealer_state", "dealer_id", "state"),
-        Index("ix_trade_in_owner", "owner_id"),
+        # What a claim names, all of it at once (subsidy/claims.py); and an owner's trade-ins are found by it.
+        UniqueConstraint("owner_id", "id", "filed_bike_id", "bike_id", name="uq_trade_in_claimed"),
         Index(
             "ix_trade_in_waiting_for_police",
             "state",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, Integer, LargeBinary, String, text
+from sqlalchemy import BigInteger, Boolean, ForeignKeyConstraint, Index, Integer, LargeBinary, String, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -58,20 +58,29 @@ class QueueEvent(Base):
 
 
 class Claim(Base):
-    """One claim as it stands now. The three unique columns make a second subsidy impossible in the database."""
+    """One claim as it stands now. The three unique columns make a second subsidy impossible in the database.
+
+    Its owner and its bikes are those of its trade-in: one foreign key over all four says so. Four of them would say
+    less, and each would wait, with the queue's lock held, for whoever works on that filing or bike just now.
+    """
 
     __tablename__ = "claim"
     __table_args__ = (
+        ForeignKeyConstraint(
+            ["person_id", "trade_in_id", "filed_bike_id", "bike_id"],
+            ["trade_in.owner_id", "trade_in.id", "trade_in.filed_bike_id", "trade_in.bike_id"],
+            name="fk_claim_trade_in",
+        ),
         Index("ix_claim_person", "person_id", "programme_id"),
         Index("ix_claim_open", "programme_id", "position", postgresql_where=text("state IN ('waiting', 'held')")),
     )
 
     programme_id: Mapped[int] = mapped_column(Integer, primary_key=True)
     position: Mapped[int] = mapped_column(BigInteger, primary_key=True)
-    trade_in_id: Mapped[int] = mapped_column(ForeignKey("trade_in.id"), unique=True)
-    filed_bike_id: Mapped[int] = mapped_column(ForeignKey("filed_bike.id"), unique=True)
-    bike_id: Mapped[int] = mapped_column(ForeignKey("bike.id"), unique=True)
-    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
+    trade_in_id: Mapped[int] = mapped_column(BigInteger, unique=True)
+    filed_bike_id: Mapped[int] = mapped_column(BigInteger, unique=True)
+    bike_id: Mapped[int] = mapped_column(BigInteger, unique=True)
+    person_id: Mapped[int] = mapped_column(BigInteger)
     effective_at: Mapped[datetime] = mapped_column(Instant)
     recorded_at: Mapped[datetime] = mapped_column(Instant)
     state: Mapped[str] = mapped_column(String(10))

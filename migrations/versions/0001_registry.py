@@ -357,11 +357,11 @@ def create_trade_in() -> None:
         sa.UniqueConstraint("bike_id", name="uq_trade_in_bike_id"),
         sa.UniqueConstraint("cancellation_no", name="uq_trade_in_cancellation_no"),
         sa.UniqueConstraint("recycling_certificate_no", name="uq_trade_in_recycling_certificate_no"),
+        sa.UniqueConstraint("owner_id", "id", "filed_bike_id", "bike_id", name="uq_trade_in_claimed"),
         sa.UniqueConstraint("reference", name="uq_trade_in_reference"),
         sa.UniqueConstraint("sale_id", name="uq_trade_in_sale_id"),
     )
     op.create_index("ix_trade_in_dealer_state", "trade_in", ["dealer_id", "state"], unique=False)
-    op.create_index("ix_trade_in_owner", "trade_in", ["owner_id"], unique=False)
     op.create_index(
         "ix_trade_in_waiting_for_police",
         "trade_in",

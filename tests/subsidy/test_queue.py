@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from app.clock import Clock
 from app.config import Settings
@@ -165,6 +166,29 @@ class TestAdmit:
         assert isinstance(again, Completed)
         assert again.position == 2
         assert differences(connection) == []
+
+    def test_the_queue_waits_for_nobody_at_work_on_a_filing_or_a_person(self, settings, connection, clock, keyring):
+        programme(connection, clock, places=9)
+        connection.execute("SET lock_timeout = '1s'")
+        connection.commit()
+        with psycopg.connect(psycopg_conninfo(settings)) as other:
+            ready = make_ready(connection=connection, keyring=keyring, count=1, now=NOW)
+            # As an import of filings does, and as whoever sees to a person's data does.
+            other.execute("SELECT FROM filed_bike FOR UPDATE")
+            other.execute("SELECT FROM person FOR NO KEY UPDATE")
+            (outcome,) = complete(connection, clock, ready)
+        assert isinstance(outcome, Completed)
+        assert differences(connection) == []
+
+    @pytest.mark.parametrize("named", ["person_id", "filed_bike_id", "bike_id"])
+    def test_a_claim_names_its_own_trade_ins_owner_and_bikes(self, connection, clock, keyring, named):
+        programme(connection, clock, places=9)
+        complete(connection, clock, make_ready(connection=connection, keyring=keyring, count=1, now=NOW))
+        make_ready(connection=connection, keyring=keyring, count=1, first=2, now=NOW)
+        column = {"person_id": "owner_id"}.get(named, named)
+        others = sql.SQL("UPDATE claim SET {} = (SELECT {} FROM trade_in ORDER BY id DESC LIMIT 1)")
+        with pytest.raises(psycopg.errors.ForeignKeyViolation):
+            connection.execute(others.format(sql.Identifier(named), sql.Identifier(column)))
 
     def test_the_limit_counts_neighbours_of_the_batch_and_claims_before(self, connection, clock, keyring):
         programme(connection, clock, places=9, limit=2)
