@@ -9,7 +9,7 @@ MAPAI_HOST, MAPAI_PORT   where the web server listens, default 127.0.0.1 and 800
 MAPAI_PUBLIC_URL    the address partners call back and posters print, default that of the web server
 MAPAI_TRUSTED_PROXIES   how many proxies of ours stand before the web server, default 0: so many entries of
                     X-Forwarded-For and X-Forwarded-Proto are believed, counted from the last
-MAPAI_WEB_WORKERS, MAPAI_WEB_THREADS   default 2 and 32; each worker keeps ten connections to the database
+MAPAI_WEB_WORKERS, MAPAI_WEB_THREADS   default 2 and 64; each worker keeps ten connections to the database
 MAPAI_CLOSING_SOON_HOURS   how long before a stage closes owners with an open trade-in are told, default 72; 0: not
 MAPAI_TRAINING_PASS_MARK, MAPAI_TRAINING_ATTEMPTS   right answers of 10 that pass, tests drawn a day: 8 and 3
 MAPAI_LICENCE_DAYS  how long a dealer's licence runs, default 365 days
@@ -99,7 +99,7 @@ class Settings:
     public_url: str = "http://127.0.0.1:8000"
     trusted_proxies: int = 0
     web_workers: int = 2
-    web_threads: int = 32
+    web_threads: int = 64
     ecny_per_second: int = 50
     payments_need_approval: bool = True
     second_approval_fen: int = 5_000_000
@@ -161,7 +161,7 @@ class Settings:
             public_url=_public_url(env, mode, port),
             trusted_proxies=_number(env, "MAPAI_TRUSTED_PROXIES", default=0, low=0, high=10),
             web_workers=_number(env, "MAPAI_WEB_WORKERS", default=2, low=1, high=16),
-            web_threads=_number(env, "MAPAI_WEB_THREADS", default=32, low=1, high=512),
+            web_threads=_number(env, "MAPAI_WEB_THREADS", default=64, low=1, high=512),
             ecny_per_second=_number(env, "MAPAI_ECNY_PER_SECOND", default=50, low=1, high=10_000),
             payments_need_approval=bool(
                 _number(env, "MAPAI_PAYMENTS_NEED_APPROVAL", default=int(mode == "production"), low=0, high=1)

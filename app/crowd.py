@@ -30,8 +30,9 @@ MOST_FORMS = 256
 BUSY_KEPT_S = 60.0
 BUSY = "mapai.busy"
 READS = ("GET", "HEAD")
-# One thread in so many is left to completions while these arrive.
-LEFT_FREE = 4
+# While completions arrive, so many threads in eight make pages: enough to keep the web's connections busy, and the
+# others are left to completions, which are admitted together and so the cheaper the more of them wait.
+PAGES_OF_EIGHT = 3
 RUSH_S = 1.0
 
 
@@ -55,7 +56,7 @@ class Crowd:
     def __init__(self, inner: Wsgi, *, threads: int, kept_s: float = KEPT_S) -> None:
         self._inner = inner
         self.kept_s = kept_s
-        self._most_pages = max(1, threads - max(1, threads // LEFT_FREE))
+        self._most_pages = max(1, threads * PAGES_OF_EIGHT // 8)
         self._kept: dict[tuple[str, ...], Kept] = {}
         self._making = threading.Lock()
         self._counting = threading.Lock()

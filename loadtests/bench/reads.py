@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import cycle, islice
+from random import Random
 from typing import Any
 
 import psycopg
@@ -82,8 +83,10 @@ def run_mixed(
 
 
 def repeated(requests: list[bytes], count: int) -> list[bytes]:
-    """Return the requests over and over, ``count`` in all."""
-    return list(islice(cycle(requests), count))
+    """Return the requests over and over, ``count`` in all, in no order: one follows no connection to its worker."""
+    asked = list(islice(cycle(requests), count))
+    Random(count).shuffle(asked)
+    return asked
 
 
 def is_shown(status: bytes, body: bytes) -> bool:

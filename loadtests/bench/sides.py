@@ -28,7 +28,7 @@ from loadtests.ready import Ready, make_ready, open_programme, plate_no
 from registry.plate_authority import PlateAnswer
 
 WARM_UP, CONNECTIONS = 2_000, 64
-WORKERS, THREADS = 2, 32
+WORKERS, THREADS = 2, 64
 # So few ask for pages where completions have just gone on: more at once are told to come again (app/crowd.py).
 PAGE_CONNECTIONS = 16
 CALLBACK = "/api/partners/plates/callbacks"

@@ -53,7 +53,7 @@ def framework() -> Framework:
 
 @pytest.mark.parametrize("path", [LIVE_API, LIVE_CARD, FRONT])
 def test_what_is_the_same_for_all_is_made_once(framework: Framework, path: str) -> None:
-    crowd = Crowd(framework, threads=4, kept_s=60)
+    crowd = Crowd(framework, threads=8, kept_s=60)
     first, second = ask(crowd, path), ask(crowd, path)
     assert first == second
     assert len(framework.asked) == 1
@@ -67,12 +67,12 @@ def test_what_is_the_same_for_all_is_made_once(framework: Framework, path: str) 
 
 
 def test_it_is_kept_no_longer_than_told(framework: Framework) -> None:
-    crowd = Crowd(framework, threads=4, kept_s=0)
+    crowd = Crowd(framework, threads=8, kept_s=0)
     assert [ask(crowd, FRONT)[2] for _ in range(3)] == [b"1", b"2", b"3"]
 
 
 def test_each_look_has_its_own_and_a_flood_of_looks_fills_nothing(framework: Framework) -> None:
-    crowd = Crowd(framework, threads=4, kept_s=60)
+    crowd = Crowd(framework, threads=8, kept_s=60)
     assert ask(crowd, FRONT)[2] != ask(crowd, FRONT, HTTP_COOKIE=f"mapai_look={ENGLISH}")[2]
     for number in range(3 * MOST_FORMS):
         ask(crowd, FRONT, HTTP_COOKIE=f"mapai_look=text:{number}")
@@ -98,13 +98,13 @@ def test_who_asks_for_the_head_alone_leaves_the_words_to_the_others(full: Crowd)
     ],
 )
 def test_what_may_differ_is_never_kept(framework: Framework, more: dict[str, str]) -> None:
-    crowd = Crowd(framework, threads=4, kept_s=60)
+    crowd = Crowd(framework, threads=8, kept_s=60)
     assert [ask(crowd, FRONT, **more)[2] for _ in range(2)] == [b"1", b"2"]
 
 
 @pytest.mark.parametrize("path", [LIVE_API, LIVE_CARD])
 def test_the_live_state_is_the_same_for_the_signed_in_and_made_without_them(framework: Framework, path: str) -> None:
-    crowd = Crowd(framework, threads=4, kept_s=60)
+    crowd = Crowd(framework, threads=8, kept_s=60)
     signed_in = {"HTTP_COOKIE": f"mapai_sign_in=secret; mapai_look={ENGLISH}", "HTTP_AUTHORIZATION": "Bearer secret"}
     assert ask(crowd, path, **signed_in) == ask(crowd, path, HTTP_COOKIE=f"mapai_look={ENGLISH}; mapai_sign_in=other")
     (asked,) = framework.asked
@@ -115,14 +115,14 @@ def test_the_live_state_is_the_same_for_the_signed_in_and_made_without_them(fram
 @pytest.mark.parametrize("spoilt", [{"status": "503 AWAY"}, {"headers": [("Set-Cookie", "session=somebody's")]}])
 def test_a_failure_or_somebodys_cookie_is_told_to_nobody_else(framework: Framework, spoilt: dict[str, Any]) -> None:
     vars(framework).update(spoilt)
-    crowd = Crowd(framework, threads=4, kept_s=60)
+    crowd = Crowd(framework, threads=8, kept_s=60)
     assert [ask(crowd, FRONT)[2] for _ in range(2)] == [b"1", b"2"]
 
 
 @pytest.fixture
 def full(framework: Framework) -> Iterator[Crowd]:
-    """A process of four threads, three of them held up by pages."""
-    crowd = Crowd(framework, threads=4, kept_s=60)
+    """A process of eight threads, three of them held up by pages."""
+    crowd = Crowd(framework, threads=8, kept_s=60)
     framework.may_answer.clear()
     readers = [threading.Thread(target=ask, args=(crowd, "/my/1")) for _ in range(3)]
     for reader in readers:
