@@ -7,6 +7,7 @@ early, as far as their facts are known: what is certain needs the owner's word a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy.orm import Session
 
@@ -16,6 +17,7 @@ from registry.trade_ins import OVER, TradeIn
 from subsidy.eligibility import (
     WORDING,
     Facts,
+    Finding,
     Wording,
     filed_before_cut_off,
     filed_recently_enough,
@@ -89,33 +91,34 @@ def no_subsidy(*, session: Session, trade_in: TradeIn) -> NoSubsidy | None:
     return NoSubsidy(code=foreseen.code, zh=foreseen.zh, en=foreseen.en)
 
 
+def judge_filing(*, bike: FiledBike, opened_at: datetime, rules: Rules) -> tuple[Finding, ...]:
+    """Return what the rules that ask for the filing alone find, for a trade-in opened at that instant."""
+    facts = Facts(
+        filed_on=bike.filed_on,
+        transferred_on=bike.transferred_on,
+        opened_at=opened_at,
+        # Of people, the sale and the new plate nothing is known yet, and none of KNOWN_EARLY asks.
+        opening={},
+        filing_owner_id=bike.owner_id,
+        owner_id=bike.owner_id,
+        buyer_id=bike.owner_id,
+        holder_is_owner=True,
+        compliance=None,
+        registration_code="",
+        district="",
+    )
+    return tuple(rule(facts, rules) for rule in KNOWN_EARLY)
+
+
 def _certain(session: Session, trade_in: TradeIn, programme_id: int, state: State, rules: Rules) -> str | None:
-    facts = _facts(session.get_one(FiledBike, trade_in.filed_bike_id), trade_in)
-    for rule in KNOWN_EARLY:
-        finding = rule(facts, rules)
+    bike = session.get_one(FiledBike, trade_in.filed_bike_id)
+    for finding in judge_filing(bike=bike, opened_at=trade_in.opened_at, rules=rules):
         if not finding.passed:
             return finding.code
     if state.ended or all(stage.phase in (Phase.CLOSED, Phase.SETTLED) for stage in state.stages):
         return "programme_over"
     counted = _claims_that_count(session, programme_id, trade_in.owner_id)
     return "limit_reached" if counted >= rules.per_person_limit else None
-
-
-def _facts(bike: FiledBike, trade_in: TradeIn) -> Facts:
-    """What the rules of KNOWN_EARLY ask for; of the sale and the new plate nothing is known yet."""
-    return Facts(
-        filed_on=bike.filed_on,
-        transferred_on=bike.transferred_on,
-        opened_at=trade_in.opened_at,
-        opening=trade_in.opening,
-        filing_owner_id=bike.owner_id,
-        owner_id=trade_in.owner_id,
-        buyer_id=trade_in.owner_id,
-        holder_is_owner=True,
-        compliance=None,
-        registration_code="",
-        district="",
-    )
 
 
 def _claims_that_count(session: Session, programme_id: int, owner_id: int) -> int:

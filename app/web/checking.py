@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -11,10 +12,10 @@ from sqlalchemy.orm import Session
 
 from app.web.language import _
 from app.web.stage_card import next_stage
-from app.web.wording import count, full_day, local, money
+from app.web.wording import count, full_day, money
 from registry.filings import FiledBike, clean_plate, get_filed_bike
 from registry.trade_ins import TradeIn
-from subsidy.eligibility import years_before
+from subsidy.foreseen import judge_filing
 from subsidy.live import LiveState
 from subsidy.programme import Programme, ProgrammeVersion
 from subsidy.rules import Rules
@@ -92,31 +93,32 @@ def _filing(bike: FiledBike, rules: Rules | None, now: datetime) -> list[Check]:
     filed = full_day(bike.filed_on)
     if rules is None:
         return [Check(kind="yes", title=_("在备案名单内"), text=_("%(day)s备案。", day=filed))]
-    holds = _("%(day)s备案，没有超过 %(years)s 年。", day=filed, years=rules.filing_max_age_years)
-    first = _filed_in_time(bike, rules, now) or Check(kind="yes", title=_("在备案名单内"), text=holds)
-    moved = _kept_since(bike, rules)
-    return [first] if moved is None else [first, moved]
+    wrong = [f.code for f in judge_filing(bike=bike, opened_at=now, rules=rules) if not f.passed]
+    told = [TOLD[code](bike, rules) for code in wrong]
+    if not ABOUT_ITS_DAY.intersection(wrong):
+        holds = _("%(day)s备案，没有超过 %(years)s 年。", day=filed, years=rules.filing_max_age_years)
+        told.append(Check(kind="yes", title=_("在备案名单内"), text=holds))
+    return told
 
 
-def _filed_in_time(bike: FiledBike, rules: Rules, now: datetime) -> Check | None:
-    """Tell a filing too young or too old for the programme."""
-    filed, years, cut_off = full_day(bike.filed_on), rules.filing_max_age_years, rules.filing_cut_off
-    if bike.filed_on > cut_off:
-        title = _("备案太晚")
-        why = _("%(day)s备案，晚于活动规定的 %(cut_off)s。", day=filed, cut_off=full_day(cut_off))
-    elif bike.filed_on < years_before(local(now).date(), years):
-        title = _("备案超过 %(years)s 年", years=years)
-        why = _("%(day)s备案，补贴只给备案不超过 %(years)s 年的旧车。", day=filed, years=years)
-    else:
-        return None
-    remedy = _("备案日期登记错了的，请带身份证和备案的凭证到代办点核对。")
-    return Check(kind="no", title=title, text=why, remedy=remedy)
+def _too_young(bike: FiledBike, rules: Rules) -> Check:
+    filed, cut_off = full_day(bike.filed_on), full_day(rules.filing_cut_off)
+    why = _("%(day)s备案，晚于活动规定的 %(cut_off)s。", day=filed, cut_off=cut_off)
+    return Check(kind="no", title=_("备案太晚"), text=why, remedy=_wrong_day())
 
 
-def _kept_since(bike: FiledBike, rules: Rules) -> Check | None:
-    """Tell a change of hands after the cut-off."""
-    if bike.transferred_on is None or bike.transferred_on <= rules.filing_cut_off:
-        return None
+def _too_old(bike: FiledBike, rules: Rules) -> Check:
+    filed, years = full_day(bike.filed_on), rules.filing_max_age_years
+    why = _("%(day)s备案，补贴只给备案不超过 %(years)s 年的旧车。", day=filed, years=years)
+    return Check(kind="no", title=_("备案超过 %(years)s 年", years=years), text=why, remedy=_wrong_day())
+
+
+def _wrong_day() -> str:
+    return _("备案日期登记错了的，请带身份证和备案的凭证到代办点核对。")
+
+
+def _changed_hands(bike: FiledBike, rules: Rules) -> Check:
+    assert bike.transferred_on is not None
     moved, cut_off = full_day(bike.transferred_on), full_day(rules.filing_cut_off)
     return Check(
         kind="no",
@@ -124,6 +126,15 @@ def _kept_since(bike: FiledBike, rules: Rules) -> Check | None:
         text=_("%(day)s过户，晚于活动规定的 %(cut_off)s。", day=moved, cut_off=cut_off),
         remedy=_("没有过过户，或者日期登记错了的，请带身份证到代办点核对。"),
     )
+
+
+ABOUT_ITS_DAY = {"filed_after_cut_off", "filed_too_long_ago"}
+# How a visitor is told each rule of subsidy/foreseen.py's KNOWN_EARLY that is broken: with the days it is about.
+TOLD: dict[str, Callable[[FiledBike, Rules], Check]] = {
+    "filed_after_cut_off": _too_young,
+    "filed_too_long_ago": _too_old,
+    "transferred_after_cut_off": _changed_hands,
+}
 
 
 def _not_used(session: Session, bike: FiledBike) -> Check:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import cycle, islice
@@ -12,7 +13,7 @@ import psycopg
 
 from app.auth import COOKIE
 from app.config import Settings
-from app.crowd import LIVE_CARD
+from app.crowd import LIVE_CARD, RUSH_S
 from app.db import psycopg_conninfo
 from app.verify import run as run_verify
 from loadtests.bench.comparison import Progress, Run, summary, together
@@ -35,6 +36,7 @@ def run(*, progress: Progress, runs: int = RUNS, requests: int = REQUESTS, warm_
     """Return the JSON line of ``read``: live state as the API and as the page's card tell it, and owners' own place."""
     with _ground(progress, "read", completions=OWNERS) as sides:
         complete(sides, count=OWNERS)
+        time.sleep(RUSH_S)  # until then many a page is told to come again, and the warm-up would warm up nothing
         asked = {
             "live state": (LIVE, is_shown, LIVE_GOAL),
             "my place": (own_places(sides.settings), is_shown, PLACE_GOAL),

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 
 import psycopg
 import pytest
 
 from app.db import psycopg_conninfo
+from app.web.checking import TOLD
 from app.web.stage_card import stage_card
+from loadtests.ready import one_stage
 from registry.filings import FiledBike
 from subsidy.events import EventKind
+from subsidy.foreseen import judge_filing
 from subsidy.live import LiveStage, LiveState
 from subsidy.queue import append_due, append_event
 from tests.web.markup import check_page
@@ -210,6 +213,12 @@ class TestCheck:
         assert "现在办完，补 300 元。名额还剩 5 个。" in page.text
         for secret in (owner.name, "陈*英", owner.id_no):
             assert secret not in page.text
+
+    def test_every_rule_about_a_filing_can_be_told(self):
+        bike = FiledBike(filed_on=date(2030, 1, 1), transferred_on=date(2030, 1, 2), owner_id=1)
+        found = judge_filing(bike=bike, opened_at=NOW, rules=one_stage(now=NOW, places=1))
+        assert {finding.code for finding in found} == TOLD.keys()
+        assert {finding.code for finding in found if not finding.passed} == TOLD.keys() - {"filed_too_long_ago"}
 
     def test_what_was_typed_wrongly_is_kept_and_explained(self, running):
         page = self.ask(running, "B38261")
