@@ -13,9 +13,11 @@ SELECT id, version_no, event_no, head, last_instant, next_due_at
 FROM programme WHERE id = (SELECT max(id) FROM programme) FOR UPDATE
 """
 
-# Trade-ins in id order; one locked elsewhere is skipped and answered 503, so that no completion waits for a counter.
+# Trade-ins in id order, each with its bike, which the completion sets «plated»; where either is locked elsewhere it is
+# skipped and answered 503, so that no completion waits for a counter, nor a counter that waits for it for ever.
 LOCK_TRADE_INS = """
-SELECT id FROM trade_in WHERE application_no = ANY(%s) ORDER BY id FOR UPDATE SKIP LOCKED
+SELECT t.id FROM trade_in t JOIN bike b ON b.id = t.bike_id
+WHERE t.application_no = ANY(%s) ORDER BY t.id FOR UPDATE OF t SKIP LOCKED FOR NO KEY UPDATE OF b SKIP LOCKED
 """
 
 FACTS = """

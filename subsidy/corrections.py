@@ -18,7 +18,7 @@ from registry import audit
 from registry.base import Base, Instant, Refusal
 from registry.receiving import keep_photo
 from registry.sealing import Keyring
-from registry.trade_ins import Reach, TradeIn, get_trade_in
+from registry.trade_ins import OVER, Reach, TradeIn, get_trade_in
 from subsidy.business_clock import BusinessClock
 from subsidy.claims import Claim, Decision
 from subsidy.correction_fields import Given, correct_fields
@@ -102,7 +102,7 @@ def mark_fault(*, session: Session, reference: str, field: str, note: str, actor
     trade_in = get_trade_in(session=session, reference=reference, reach=Reach())
     # Its row locked: either the completion sees the mark, or the mark sees that it is complete.
     state = session.scalars(select(TradeIn.state).where(TradeIn.id == trade_in.id).with_for_update()).one()
-    if state in ("completed", "withdrawn"):
+    if state in OVER:
         raise CannotBeMarked(reference=reference)
     row = insert(MarkedFault).values(trade_in_id=trade_in.id, field=field, note=note, marked_by=actor, marked_at=now)
     fresh = session.scalar(row.on_conflict_do_nothing().returning(MarkedFault.id))

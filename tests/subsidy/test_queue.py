@@ -154,12 +154,22 @@ class TestAdmit:
         assert isinstance(answer, ApplicationUnknown)
         assert connection.execute("SELECT detail ->> 'why' FROM staff_case").fetchall() == [("application_unknown",)]
 
-    def test_a_locked_trade_in_is_skipped_and_stays_possible(self, settings, connection, clock, keyring):
+    @pytest.mark.parametrize(
+        "held",
+        [
+            "SELECT FROM trade_in WHERE application_no = %s FOR UPDATE",
+            "SELECT FROM bike WHERE id = (SELECT bike_id FROM trade_in WHERE application_no = %s) FOR NO KEY UPDATE",
+        ],
+        ids=["trade-in", "bike"],
+    )
+    def test_a_locked_trade_in_is_skipped_and_stays_possible(self, settings, connection, clock, keyring, held):
         programme(connection, clock, places=9)
+        connection.execute("SET lock_timeout = '1s'")
+        connection.commit()
         ready = make_ready(connection=connection, keyring=keyring, count=2, now=NOW)
         words = [police_word(item, number) for number, item in enumerate(ready, start=1)]
         with psycopg.connect(psycopg_conninfo(settings)) as other:
-            other.execute("SELECT FROM trade_in WHERE application_no = %s FOR UPDATE", (words[0].application_no,))
+            other.execute(held, (words[0].application_no,))
             outcomes = admit(connection=connection, completions=words, clock=clock, district=DISTRICT)
         assert [type(outcome) for outcome in outcomes] == [TradeInLocked, Completed]
         (again,) = admit(connection=connection, completions=words[:1], clock=clock, district=DISTRICT)

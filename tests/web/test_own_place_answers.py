@@ -226,8 +226,12 @@ def test_nobody_else_is_shown_what_is_kept(owning: tuple[Browser, str], running:
     assert ask(browser, "GS-0000-00").status_code == 404
 
 
-def test_a_trade_in_that_goes_to_another_owner_goes_at_once(owning: tuple[Browser, str], running: Scene) -> None:
-    browser, reference = owning
+def test_a_trade_in_that_goes_to_another_owner_goes_at_once(running: Scene, point: Browser) -> None:
+    # One under way: a completed one stays its owner's, its claim sees to that.
+    reference = point.open_trade_in(running.owner("owner"))
+    browser = Browser(point.app)
+    browser.sign_in("owner")
+    assert ask(browser, reference).status_code == 200
     stranger = running.owner("stranger")
     deeds_of(running).write(update(TradeIn).values(owner_id=stranger.person_id))
     assert ask(browser, reference).status_code == 404
