@@ -238,7 +238,7 @@ def _known_outcome(
 
 def _mistyped(connection: Connection[Any], completion: Completion, row: Any) -> bool:
     """Say whether the police named our bike by a code that differs as by a slip, and that no other bike carries."""
-    if row.vehicle_code is None or not is_slip(typed=row.vehicle_code, seen=completion.vehicle_code):
+    if not is_slip(typed=row.vehicle_code, seen=completion.vehicle_code):
         return False
     values = {"vehicle_code": completion.vehicle_code}
     return connection.execute(sql.CODE_OF_ANOTHER_BIKE, values).fetchone() == (False,)

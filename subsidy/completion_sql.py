@@ -40,7 +40,7 @@ SELECT t.application_no, t.id AS trade_in_id, t.reference, t.state, t.opened_at,
 FROM trade_in t
 JOIN filed_bike f ON f.id = t.filed_bike_id
 JOIN person o ON o.id = t.owner_id
-LEFT JOIN bike b ON b.id = t.bike_id
+JOIN bike b ON b.id = t.bike_id
 LEFT JOIN sale s ON s.id = t.sale_id
 LEFT JOIN plate p ON p.application_no = t.application_no
 LEFT JOIN claim c ON c.trade_in_id = t.id

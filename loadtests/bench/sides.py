@@ -28,7 +28,6 @@ from loadtests.ready import Ready, make_ready, open_programme, plate_no
 from registry.plate_authority import PlateAnswer
 
 WARM_UP, CONNECTIONS = 2_000, 64
-WORKERS, THREADS = 2, 64
 # So few ask for pages where completions have just gone on: more at once are told to come again (app/crowd.py).
 PAGE_CONNECTIONS = 16
 CALLBACK = "/api/partners/plates/callbacks"
@@ -93,10 +92,10 @@ def served(target: str, port: int, settings: Settings) -> Iterator[int]:
         "MAPAI_DATA": str(settings.data_dir),
         "DATABASE_URL": settings.owner_url,
         "MAPAI_APP_DATABASE_URL": settings.database_url,
-        "MAPAI_WEB_THREADS": str(THREADS),
+        "MAPAI_WEB_THREADS": str(settings.web_threads),
         "REFERENCE_CONNINFO": psycopg_conninfo(settings, application="reference"),
     }
-    program = SERVE.format(target=target, port=port, w=WORKERS, t=THREADS)
+    program = SERVE.format(target=target, port=port, w=settings.web_workers, t=settings.web_threads)
     server = subprocess.Popen([sys.executable, "-c", program], env=environ, stdout=subprocess.DEVNULL)
     try:
         for _ in range(1200):

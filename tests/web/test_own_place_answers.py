@@ -232,6 +232,9 @@ def test_a_trade_in_that_goes_to_another_owner_goes_at_once(running: Scene, poin
     browser = Browser(point.app)
     browser.sign_in("owner")
     assert ask(browser, reference).status_code == 200
+    with templates_rendered(browser.app) as rendered:
+        assert ask(browser, reference).status_code == 200
+    assert rendered == [], "it is kept"
     stranger = running.owner("stranger")
     deeds_of(running).write(update(TradeIn).values(owner_id=stranger.person_id))
     assert ask(browser, reference).status_code == 404
